@@ -1,0 +1,82 @@
+/**
+ * npm run bench [-- --kernel NAME] [--only host|vm|boot] [--json FILE]: every figure is a ratio of two things that took turns in one run.
+ * "host" is the simulation on this machine, "vm" the module in a virtual machine beside a C program, "boot" the runner itself.
+ */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { DEFAULT_KERNEL } from '../scripts/vm/kernels.js';
+import { runInVm } from '../scripts/vm/run.js';
+import { boots } from './boot.js';
+import { table, type Comparison } from './measure.js';
+import { sparse, walks } from './simulation.js';
+import { Yardstick, compileYardstick } from './yardstick.js';
+
+const { values } = parseArgs({
+  options: {
+    kernel: { type: 'string', default: DEFAULT_KERNEL },
+    only: { type: 'string' },
+    json: { type: 'string' },
+  },
+});
+const PARTS = ['host', 'vm', 'boot'];
+if (values.only !== undefined && !PARTS.includes(values.only)) {
+  throw new Error(`--only takes ${PARTS.join(', ')}, not "${values.only}"`);
+}
+
+const rows: Comparison[] = [];
+const notes: string[] = [];
+const program = compileYardstick(mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-')));
+const emit = (row: Comparison) => {
+  rows.push(row);
+  console.error(`  ${row.name}: ${row.ratio.median.toFixed(3)}`);
+};
+const wanted = (part: string) => values.only === undefined || values.only === part;
+
+if (wanted('host')) {
+  console.error('the simulation, on this machine');
+  const c = new Yardstick(program);
+  await walks(c, emit);
+  await c.close();
+  notes.push(await sparse());
+}
+
+if (wanted('vm')) {
+  console.error(`the module, in a virtual machine (${values.kernel})`);
+  const result = await runInVm({
+    kernel: values.kernel,
+    command: [process.execPath, 'dist/bench/kernel.js', program],
+    writable: [path.dirname(program)],
+    stdout: lines((line) => emit(JSON.parse(line) as Comparison)),
+    stderr: (chunk) => void process.stderr.write(chunk),
+    progress: (line) => console.error(line),
+    onBoot: (boot) => notes.push(`module: Linux ${boot.kernelRelease} under ${boot.accelerator} (${boot.reason})`),
+  });
+  if (result.status !== 0 || result.splats.length > 0) {
+    throw new Error(`the run in the machine ended with status ${result.status}\n${result.splats.join('\n')}`);
+  }
+}
+
+if (wanted('boot')) {
+  console.error('the virtual machine runner');
+  await boots(values.kernel, emit);
+}
+
+notes.push(
+  `this machine: Linux ${release()}, ${cpus().length} processors (${cpus()[0]?.model ?? 'unknown'}), Node ${process.version}`,
+);
+console.log(table(rows));
+for (const note of notes) console.log(note);
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rows, notes }, null, 2)}\n`);
+
+/** A sink that calls back for every whole line. */
+function lines(each: (line: string) => void): (chunk: Buffer) => void {
+  let rest = '';
+  return (chunk) => {
+    const parts = (rest + chunk.toString()).split('\n');
+    rest = parts.pop() ?? '';
+    parts.forEach(each);
+  };
+}

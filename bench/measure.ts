@@ -1,0 +1,79 @@
+/** Measuring side by side: the two take turns in one run, so that a machine that slows down slows both. */
+
+export interface Comparison {
+  readonly name: string;
+  /** Nanoseconds per unit, medians. */
+  readonly ours: number;
+  readonly theirs: number;
+  readonly unit: string;
+  readonly against: string;
+  /** ours / theirs, round by round. */
+  readonly ratio: { readonly low: number; readonly median: number; readonly high: number };
+  readonly goal?: string;
+}
+
+/** One round: runs and returns nanoseconds per unit. */
+export type Round = () => Promise<number> | number;
+
+export function quantile(values: readonly number[], at: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(at * sorted.length))]!;
+}
+
+/** Rounds of both in turn, the first of each not counted. */
+export async function compare(
+  labels: { name: string; unit: string; against: string; goal?: string },
+  ours: Round,
+  theirs: Round,
+  rounds = 15,
+): Promise<Comparison> {
+  await ours();
+  await theirs();
+  const a: number[] = [];
+  const b: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    // Who goes first changes, so that neither always runs in the other's wake.
+    if (round % 2 === 0) {
+      a.push(await ours());
+      b.push(await theirs());
+    } else {
+      b.push(await theirs());
+      a.push(await ours());
+    }
+  }
+  const ratios = a.map((value, round) => value / b[round]!);
+  return {
+    ...labels,
+    ours: quantile(a, 0.5),
+    theirs: quantile(b, 0.5),
+    ratio: { low: quantile(ratios, 0.25), median: quantile(ratios, 0.5), high: quantile(ratios, 0.75) },
+  };
+}
+
+/** Nanoseconds that `work` takes, divided by `units`. */
+export async function timed(units: number, work: () => Promise<void> | void): Promise<number> {
+  const start = process.hrtime.bigint();
+  await work();
+  return Number(process.hrtime.bigint() - start) / units;
+}
+
+export function table(rows: readonly Comparison[]): string {
+  const shown = rows.map(({ name, ours, theirs, unit, against, ratio, goal }) => [
+    name,
+    `${ours.toPrecision(3)} ${unit}`,
+    `${theirs.toPrecision(3)} ${unit}`,
+    against,
+    `${ratio.median.toFixed(3)} [${ratio.low.toFixed(3)}..${ratio.high.toFixed(3)}]`,
+    goal ?? '',
+  ]);
+  const all = [['what', 'ours', 'theirs', 'theirs is', 'ratio', 'goal'], ...shown];
+  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

@@ -1,0 +1,47 @@
+import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+
+const root = path.dirname(createRequire(import.meta.url).resolve('node-hmm/package.json'));
+const SOURCE = path.join(root, 'bench', 'ioctls.c');
+
+/** Compiles the C program of this folder. @returns its path, in a new folder under the temporary one */
+export function compileYardstick(folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-'))): string {
+  const program = path.join(folder, 'ioctls');
+  execFileSync('cc', ['-O2', '-Wall', '-static', '-o', program, SOURCE], { stdio: 'inherit' });
+  return program;
+}
+
+/** The C program beside us: takes a command, runs it, says how long it took. */
+export class Yardstick {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: Interface;
+  readonly #answers: AsyncIterator<string>;
+
+  constructor(program: string) {
+    this.#child = spawn(program, { stdio: 'pipe' });
+    this.#child.stderr.pipe(process.stderr);
+    this.#lines = createInterface({ input: this.#child.stdout });
+    this.#answers = this.#lines[Symbol.asyncIterator]();
+  }
+
+  /** @returns nanoseconds for the whole command */
+  async ask(command: string): Promise<number> {
+    this.#child.stdin.write(`${command}\n`);
+    const line = await this.#answers.next();
+    if (line.done === true) throw new Error(`the C program ended at "${command}"`);
+    const nanoseconds = Number(line.value);
+    if (!Number.isFinite(nanoseconds)) throw new Error(`"${command}": ${line.value}`);
+    return nanoseconds;
+  }
+
+  async close(): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once('close', resolve));
+    this.#child.stdin.end();
+    await ended;
+    this.#lines.close();
+  }
+}

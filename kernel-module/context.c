@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* An open file: its life, and the address space that it is bound to. */
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "mirror.h"
+
+int mirror_open(struct inode *inode, struct file *file)
+{
+	/* misc_open() leaves the device there. */
+	struct mirror_device *device = container_of(file->private_data, struct mirror_device, misc);
+	struct mirror_context *context;
+
+	/* Page frame numbers are not for everyone, and neither is holding up another process's munmap. */
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+
+	context = kzalloc(sizeof(*context), GFP_KERNEL_ACCOUNT);
+	if (!context)
+		return -ENOMEM;
+	context->device = device;
+	mutex_init(&context->lock);
+	xa_init(&context->notifiers);
+	INIT_LIST_HEAD(&context->orphans);
+	mirror_events_init(&context->events);
+	file->private_data = context;
+	return nonseekable_open(inode, file);
+}
+
+/*
+ * The last reference to the file is gone, so no ioctl, read or poll of it runs. Invalidations do: whoever of them waits
+ * for user space is let go first, or the removal of the notifiers would wait for them in turn.
+ */
+int mirror_release(struct inode *inode, struct file *file)
+{
+	struct mirror_context *context = file->private_data;
+
+	mirror_events_close(&context->events);
+	mirror_notifiers_release(context);
+	mirror_events_free(&context->events);
+	xa_destroy(&context->notifiers);
+	if (context->mm)
+		mmdrop(context->mm);
+	kfree(context);
+	return 0;
+}
+
+int mirror_context_bind(struct mirror_context *context)
+{
+	struct mm_struct *mm = current->mm;
+	int ret = 0;
+
+	if (mutex_lock_killable(&context->lock))
+		return -EINTR;
+	if (context->mm) {
+		ret = -EBUSY;
+	} else {
+		/* mm_count, not mm_users: the address space must be able to die while it is mirrored. */
+		mmgrab(mm);
+		/* Pairs with the acquire in mirror_context_mm(), which takes no lock. */
+		smp_store_release(&context->mm, mm);
+	}
+	mutex_unlock(&context->lock);
+	return ret;
+}
+
+int mirror_context_mm(struct mirror_context *context, struct mm_struct **mm)
+{
+	/* Pairs with the release in mirror_context_bind(). */
+	*mm = smp_load_acquire(&context->mm);
+	return *mm ? 0 : -ENOTCONN;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Bytes between a frame of the mirrored process and the caller's buffer. */
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/uaccess.h>
+
+#include "mirror.h"
+
+/*
+ * Moves the bytes of [address, end), inside one page, between the frame of the entry and buffer. The caller holds the
+ * lock under which the entry is valid (so the page is mapped, and cannot be freed or truncated), and has checked the
+ * buffer with access_ok(). Page faults are off: one could end in an invalidation that waits for that lock. Returns how
+ * many bytes were moved; fewer than asked for: the buffer is not resident, see mirror_copy_fault_in().
+ */
+unsigned long mirror_copy_frame(u64 entry, unsigned long address, unsigned long end, void __user *buffer, bool write)
+{
+	struct page *page = pfn_to_page(entry & HMM_MIRROR_PFN_FRAME_MASK);
+	unsigned long size = end - address, left;
+	void *mapping;
+
+	mapping = kmap_local_page(page);
+	pagefault_disable();
+	if (write)
+		left = __copy_from_user_inatomic(mapping + offset_in_page(address), buffer, size);
+	else
+		left = __copy_to_user_inatomic(buffer, mapping + offset_in_page(address), size);
+	pagefault_enable();
+	kunmap_local(mapping);
+
+	if (write && left < size) {
+		flush_dcache_page(page);
+		/*
+		 * The device has no dirty bit in the CPU's page table, so the page itself is told. Without the page
+		 * lock: the mapping cannot go, as for a fault handler under the page table lock.
+		 */
+		set_page_dirty(page);
+	}
+	return size - left;
+}
+
+/* Makes the beginning of the buffer resident, with no lock held. -EFAULT: not even the first byte. */
+int mirror_copy_fault_in(void __user *buffer, unsigned long size, bool write)
+{
+	unsigned long left;
+
+	left = write ? fault_in_readable(buffer, size) : fault_in_writeable(buffer, size);
+	return left == size ? -EFAULT : 0;
+}

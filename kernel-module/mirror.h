@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * hmm_mirror: what its files share.
+ *
+ * Lock order, outermost first:
+ *
+ *	mmap_lock, i_mmap_rwsem, anon_vma and folio locks of the mirrored process
+ *	  mirror_notifier.lock		taken by the invalidate callback under any of the above
+ *	    mirror_event_queue.lock	spinlock
+ *
+ * The callback may run in reclaim. So nothing under mirror_notifier.lock allocates in a way that can reclaim,
+ * takes an mmap_lock, or touches user memory with page faults enabled. mirror_context.lock and
+ * mirror_event_queue.read_lock are outermost: the callback never takes them.
+ *
+ * No wait for user space is unbounded: those made by an invalidation are bounded and killable, those made by an
+ * ioctl are killable. What an ioctl does wait for uninterruptibly (the end of an invalidation that is under way)
+ * is the kernel's own work and the bounded waits above.
+ */
+#ifndef HMM_MIRROR_MIRROR_H
+#define HMM_MIRROR_MIRROR_H
+
+#include <linux/completion.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/miscdevice.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+#include "compat.h"
+
+/* How long a loop that is restarted again and again by invalidations goes on, without any progress. */
+#define MIRROR_RETRY_DEADLINE (10 * HZ)
+
+/* A /dev/hmm_mirrorN. Constant once registered; its address is the owner of its memory (pgmap owner). */
+struct mirror_device {
+	struct miscdevice misc;
+	char name[16];
+	u32 id;
+	u32 kind;     /* HMM_MIRROR_DEVICE_* */
+	u64 capacity; /* pages */
+};
+
+/*
+ * The records of a context, in the order in which they happened. One ring holds all of them: a record that
+ * somebody waits for (ticket != 0) finds room by evicting the newest that nobody waits for.
+ */
+struct mirror_event_queue {
+	spinlock_t lock;               /* guards what follows, up to waits */
+	struct hmm_mirror_event *ring; /* mirror_event_capacity records; NULL until a notifier wants events */
+	unsigned int head;             /* index of the oldest */
+	unsigned int count;
+	unsigned int pinned; /* that many of the oldest are being read: not to be moved */
+	u32 lost;            /* since the newest record was queued */
+	u64 last_ticket;
+	bool closed; /* the file is being released: nobody waits any more */
+	struct list_head waits; /* of struct mirror_event_wait, on stacks of invalidations */
+
+	struct mutex read_lock;   /* one reader at a time, so that a failed copy consumes nothing */
+	wait_queue_head_t readable; /* count > 0 */
+	wait_queue_head_t changed;  /* room in the ring, a wait ended, or closed */
+};
+
+/* One open file. */
+struct mirror_context {
+	struct mirror_device *device;
+	struct mm_struct *mm; /* set once, by bind; holds mm_count */
+	struct mutex lock;    /* guards last_id and orphans; serializes bind, and the allocation of the ring */
+	u32 last_id;
+	struct list_head orphans; /* notifiers whose remover was killed, for release() */
+	struct xarray notifiers; /* id to struct mirror_notifier; its xa_lock makes lookup and get one step */
+	struct mirror_event_queue events;
+};
+
+enum mirror_update_lock {
+	MIRROR_UPDATE_FREE,
+	MIRROR_UPDATE_HELD,  /* by user space */
+	MIRROR_UPDATE_TAKEN, /* away from user space, which has not unlocked yet */
+};
+
+/* An interval notifier, and the device page table of one that is a mirror. */
+struct mirror_notifier {
+	struct mmu_interval_notifier interval;
+	struct mirror_context *context; /* outlives it: release() removes every notifier */
+	struct kref ref;
+	u32 id;
+	u32 flags; /* HMM_MIRROR_NOTIFIER_* */
+	u32 timeout_ms; /* 0: mirror_callback_timeout_ms */
+	struct mirror_device *device; /* NULL if it is no mirror */
+	unsigned long start;
+	unsigned long last; /* inclusive: an interval may end with the address space */
+
+	/*
+	 * What the mmu_interval_read_begin() that completed last returned; 0, which is never a sequence of a notifier
+	 * (those are odd), before the first. Read and written with READ_ONCE() and WRITE_ONCE() alone.
+	 */
+	unsigned long begun;
+
+	/*
+	 * The driver's lock of hmm.rst. Guards the page table, update_lock and update_waiters, every
+	 * mmu_interval_set_seq(), and the step from mmu_interval_read_retry() to the use of its answer.
+	 */
+	struct mutex lock;
+	struct xarray chunks; /* of struct mirror_page_table_chunk; inserted without, used and freed with the lock */
+	enum mirror_update_lock update_lock;
+	unsigned int update_waiters; /* invalidations that wait for user space to unlock */
+	wait_queue_head_t update_changed;
+
+	/* No use of the page table any more, and no events. Set under the lock. */
+	bool removed;
+	struct list_head orphan; /* in the context's orphans, under its lock */
+};
+
+/* main.c */
+extern struct mirror_device mirror_devices[HMM_MIRROR_MAX_DEVICES];
+extern unsigned int mirror_device_count;
+extern unsigned int mirror_callback_timeout_ms;
+extern unsigned int mirror_event_capacity;
+struct mirror_device *mirror_device_find(u32 id);
+u32 mirror_device_id_of_owner(const void *owner);
+
+/* context.c */
+int mirror_open(struct inode *inode, struct file *file);
+int mirror_release(struct inode *inode, struct file *file);
+int mirror_context_bind(struct mirror_context *context);
+int mirror_context_mm(struct mirror_context *context, struct mm_struct **mm);
+
+/* events.c */
+void mirror_events_init(struct mirror_event_queue *queue);
+int mirror_events_allocate(struct mirror_event_queue *queue);
+void mirror_events_close(struct mirror_event_queue *queue);
+void mirror_events_free(struct mirror_event_queue *queue);
+bool mirror_events_notify(struct mirror_notifier *notifier, const struct mmu_notifier_range *range,
+			  unsigned long sequence);
+int mirror_events_ack(struct mirror_event_queue *queue, u64 ticket);
+int mirror_events_await(struct mirror_event_queue *queue, struct mirror_notifier *hit);
+ssize_t mirror_read(struct file *file, char __user *buffer, size_t size, loff_t *position);
+__poll_t mirror_poll(struct file *file, struct poll_table_struct *table);
+
+/* notifier.c */
+struct mirror_notifier *mirror_notifier_alloc(struct mirror_context *context, unsigned long start, unsigned long last);
+int mirror_notifier_register(struct mirror_notifier *notifier);
+int mirror_notifier_retire(struct mirror_notifier *notifier);
+int mirror_notifier_insert(struct mirror_context *context, struct mirror_notifier *notifier, u32 *id);
+struct mirror_notifier *mirror_notifier_get(struct mirror_context *context, u32 id);
+void mirror_notifier_put(struct mirror_notifier *notifier);
+int mirror_notifier_remove(struct mirror_context *context, u32 id);
+void mirror_notifiers_release(struct mirror_context *context);
+int mirror_notifier_begin(struct mirror_notifier *notifier, bool nonblock, unsigned long *sequence);
+
+/* update_lock.c */
+int mirror_update_lock(struct mirror_notifier *notifier, bool nonblock);
+int mirror_update_unlock(struct mirror_notifier *notifier);
+int mirror_update_begin(struct mirror_notifier *notifier, bool nonblock);
+bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, bool blockable);
+int mirror_notifier_lock(struct mirror_notifier *notifier, bool nonblock);
+
+/* page_table.c */
+#define MIRROR_CHUNK_PAGES 512UL
+#define MIRROR_CHUNK_SIZE (MIRROR_CHUNK_PAGES << PAGE_SHIFT)
+
+/*
+ * One chunk: the entries of MIRROR_CHUNK_PAGES naturally aligned pages, HMM_MIRROR_PFN_VALID, HMM_MIRROR_PFN_WRITE and
+ * the frame, or 0. No page reference stands behind an entry: it is valid because the invalidation that would free the
+ * page has to clear it first.
+ */
+struct mirror_page_table_chunk {
+	u64 entries[MIRROR_CHUNK_PAGES];
+};
+
+/*
+ * Where the chunk that holds address ends, or end where that comes first; the last chunk of all ends at 2^64, so no
+ * sum.
+ */
+static inline unsigned long mirror_chunk_end(unsigned long address, unsigned long end)
+{
+	return min(end - 1, address | (MIRROR_CHUNK_SIZE - 1)) + 1;
+}
+
+static inline unsigned long mirror_chunk_slot(unsigned long address)
+{
+	return (address >> PAGE_SHIFT) % MIRROR_CHUNK_PAGES;
+}
+
+int mirror_page_table_prepare(struct mirror_notifier *notifier, unsigned long address);
+unsigned long mirror_page_table_store_locked(struct mirror_notifier *notifier, unsigned long address,
+					     const unsigned long *pfns, unsigned long count);
+struct mirror_page_table_chunk *mirror_page_table_chunk_locked(struct mirror_notifier *notifier,
+							       unsigned long address);
+unsigned long mirror_page_table_missing_locked(struct mirror_notifier *notifier, unsigned long start,
+					       unsigned long end, u64 needed);
+void mirror_page_table_read_locked(struct mirror_notifier *notifier, unsigned long start, unsigned long end,
+				   u64 *entries);
+void mirror_page_table_clear_locked(struct mirror_notifier *notifier, unsigned long start, unsigned long last);
+void mirror_page_table_destroy(struct mirror_notifier *notifier);
+
+/* fault.c */
+
+/* One run of the loop of Documentation/mm/hmm.rst over [start, end). */
+struct mirror_fault {
+	struct mirror_notifier *notifier;
+	struct mirror_device *device; /* that accesses: whose private memory need not be faulted back */
+	unsigned long start;
+	unsigned long end;
+	unsigned long *pfns;         /* scratch, one per page; in the kernel's encoding */
+	unsigned long default_flags; /* HMM_PFN_REQ_* */
+	bool nonblock;
+	u64 retries; /* out, added to */
+	/* Between the walk and the lock; may allocate. NULL: nothing to prepare. */
+	int (*prepare)(struct mirror_fault *fault);
+	/* Under the notifier's lock, the sequence still valid. */
+	int (*commit_locked)(struct mirror_fault *fault);
+};
+
+int mirror_fault_run(struct mirror_fault *fault);
+int mirror_range_fault_once(struct mm_struct *mm, struct hmm_range *range, bool nonblock);
+int mirror_populate(struct mirror_notifier *notifier, struct hmm_mirror_populate *args);
+int mirror_populate_pages(struct mirror_notifier *notifier, unsigned long start, unsigned long end,
+			  unsigned long *pfns, u32 flags, u64 *pages, u64 *retries);
+
+/* range_fault.c */
+int mirror_range_fault(struct mirror_notifier *notifier, const struct hmm_mirror_range_fault *args,
+		       struct mirror_device *owner);
+
+/* query.c */
+int mirror_query(struct mirror_notifier *notifier, struct hmm_mirror_query *args);
+
+/* access.c */
+int mirror_access(struct mirror_notifier *notifier, struct hmm_mirror_access *args, bool write);
+
+/* device_access.c */
+int mirror_device_access(struct mirror_context *context, struct mirror_device *device,
+			 struct hmm_mirror_device_access *args, const u64 *entries, bool write);
+
+/* copy.c */
+unsigned long mirror_copy_frame(u64 entry, unsigned long address, unsigned long end, void __user *buffer, bool write);
+int mirror_copy_fault_in(void __user *buffer, unsigned long size, bool write);
+
+/* ioctl.c */
+long mirror_ioctl(struct file *file, unsigned int command, unsigned long argument);
+
+#endif /* HMM_MIRROR_MIRROR_H */

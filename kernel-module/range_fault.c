@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* HMM_MIRROR_RANGE_FAULT: hmm_range_fault() for a driver in user space. */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "mirror.h"
+
+/* A call of that many pages allocates nothing: a driver's device fault asks for one. */
+#define RANGE_FAULT_INLINE_PAGES 32
+
+/*
+ * args: checked, inside the notifier's interval. The entries go through an array of the kernel's own, because user
+ * memory cannot be touched under the mmap_lock, and all of them both ways: what the walk does not reach must come back
+ * unchanged.
+ */
+int mirror_range_fault(struct mirror_notifier *notifier, const struct hmm_mirror_range_fault *args,
+		       struct mirror_device *owner)
+{
+	bool nonblock = args->flags & HMM_MIRROR_NONBLOCK;
+	unsigned long count = (args->end - args->start) >> PAGE_SHIFT;
+	unsigned long inline_pfns[RANGE_FAULT_INLINE_PAGES];
+	u64 __user *user_pfns = u64_to_user_ptr(args->pfns);
+	struct hmm_range range = {
+		.notifier = &notifier->interval,
+		.notifier_seq = args->sequence,
+		.start = args->start,
+		.end = args->end,
+		.hmm_pfns = inline_pfns,
+		.default_flags = mirror_pfn_to_kernel(args->default_flags),
+		.pfn_flags_mask = mirror_pfn_to_kernel(args->pfn_flags_mask),
+		.dev_private_owner = owner,
+	};
+	struct mm_struct *mm;
+	int ret;
+
+	if (nonblock && ((args->default_flags | args->pfn_flags_mask) & HMM_MIRROR_PFN_REQ_FAULT))
+		return -EAGAIN;
+	ret = mirror_context_mm(notifier->context, &mm);
+	if (ret)
+		return ret;
+	if (count > RANGE_FAULT_INLINE_PAGES) {
+		range.hmm_pfns = kvmalloc_array(count, sizeof(*range.hmm_pfns), GFP_KERNEL);
+		if (!range.hmm_pfns)
+			return -ENOMEM;
+	}
+	if (copy_from_user(range.hmm_pfns, user_pfns, count * sizeof(*user_pfns))) {
+		ret = -EFAULT;
+		goto free_pfns;
+	}
+	mirror_pfns_to_kernel(range.hmm_pfns, count);
+	ret = mirror_range_fault_once(mm, &range, nonblock);
+	mirror_pfns_from_kernel(range.hmm_pfns, count);
+	/* The walk's error says more than the buffer's. */
+	if (copy_to_user(user_pfns, range.hmm_pfns, count * sizeof(*user_pfns)) && !ret)
+		ret = -EFAULT;
+free_pfns:
+	if (range.hmm_pfns != inline_pfns)
+		kvfree(range.hmm_pfns);
+	return ret;
+}

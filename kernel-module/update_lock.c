@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The lock that hmm.rst calls the driver's: a mutex, and over it the update lock that user space can hold
+ * from one ioctl to another. The mutex alone is never held across a return to user space or a wait.
+ *
+ * HELD is set and left only under the mutex, so whoever has the mutex and does not find HELD is alone with the
+ * page table.
+ */
+#include <linux/jiffies.h>
+#include <linux/sched/signal.h>
+
+#include "mirror.h"
+
+/* For what only uses the page table: not kept out by user space's lock. -ENOENT: removed meanwhile. */
+int mirror_notifier_lock(struct mirror_notifier *notifier, bool nonblock)
+{
+	if (nonblock) {
+		if (!mutex_trylock(&notifier->lock))
+			return -EAGAIN;
+	} else if (mutex_lock_killable(&notifier->lock)) {
+		return -EINTR;
+	}
+	if (!notifier->removed)
+		return 0;
+	mutex_unlock(&notifier->lock);
+	return -ENOENT;
+}
+
+static bool update_lock_is_held(struct mirror_notifier *notifier)
+{
+	return READ_ONCE(notifier->update_lock) == MIRROR_UPDATE_HELD && !READ_ONCE(notifier->removed);
+}
+
+/* For what changes the page table, other than invalidations: also waits until user space's lock is free. */
+int mirror_update_begin(struct mirror_notifier *notifier, bool nonblock)
+{
+	int ret;
+
+	for (;;) {
+		ret = mirror_notifier_lock(notifier, nonblock);
+		if (ret)
+			return ret;
+		if (notifier->update_lock != MIRROR_UPDATE_HELD)
+			return 0;
+		mutex_unlock(&notifier->lock);
+		if (nonblock)
+			return -EAGAIN;
+		if (wait_event_killable(notifier->update_changed, !update_lock_is_held(notifier)))
+			return -EINTR;
+	}
+}
+
+/*
+ * The same for an invalidation, which must not be kept waiting: after mirror_callback_timeout_ms, or when its thread
+ * is being killed, it takes the lock away from user space. While it waits it goes before whoever else in user space
+ * wants the lock. False, and the mutex is not held: not blockable, and it would have to wait.
+ */
+bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, bool blockable)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(READ_ONCE(mirror_callback_timeout_ms)) + 1;
+	bool impatient = false;
+	long remaining;
+
+	if (!blockable) {
+		if (!mutex_trylock(&notifier->lock))
+			return false;
+		if (!update_lock_is_held(notifier))
+			return true;
+		mutex_unlock(&notifier->lock);
+		return false;
+	}
+
+	mutex_lock(&notifier->lock);
+	while (update_lock_is_held(notifier)) {
+		remaining = (long)(deadline - jiffies);
+		if (impatient || remaining <= 0) {
+			WRITE_ONCE(notifier->update_lock, MIRROR_UPDATE_TAKEN);
+			break;
+		}
+		WRITE_ONCE(notifier->update_waiters, notifier->update_waiters + 1);
+		mutex_unlock(&notifier->lock);
+		remaining = wait_event_killable_timeout(notifier->update_changed, !update_lock_is_held(notifier),
+							remaining);
+		if (remaining < 0)
+			impatient = true;
+		mutex_lock(&notifier->lock);
+		WRITE_ONCE(notifier->update_waiters, notifier->update_waiters - 1);
+		if (!notifier->update_waiters)
+			wake_up_all(&notifier->update_changed);
+	}
+	return true;
+}
+
+/* TAKEN is not free: the holder who lost the lock would unlock that of the next. */
+static bool update_lock_is_free(struct mirror_notifier *notifier)
+{
+	return READ_ONCE(notifier->update_lock) == MIRROR_UPDATE_FREE && !READ_ONCE(notifier->update_waiters);
+}
+
+/* HMM_MIRROR_LOCK. */
+int mirror_update_lock(struct mirror_notifier *notifier, bool nonblock)
+{
+	int ret;
+
+	for (;;) {
+		ret = mirror_notifier_lock(notifier, nonblock);
+		if (ret)
+			return ret;
+		if (update_lock_is_free(notifier)) {
+			WRITE_ONCE(notifier->update_lock, MIRROR_UPDATE_HELD);
+			mutex_unlock(&notifier->lock);
+			return 0;
+		}
+		mutex_unlock(&notifier->lock);
+		if (nonblock)
+			return -EAGAIN;
+		if (wait_event_killable(notifier->update_changed,
+					update_lock_is_free(notifier) || READ_ONCE(notifier->removed)))
+			return -EINTR;
+	}
+}
+
+/* HMM_MIRROR_UNLOCK. */
+int mirror_update_unlock(struct mirror_notifier *notifier)
+{
+	int ret;
+
+	/* Not killable: the mutex is held for short, and a lock that could not be given back would be kept. */
+	mutex_lock(&notifier->lock);
+	switch (notifier->update_lock) {
+	case MIRROR_UPDATE_HELD:
+		ret = 0;
+		break;
+	case MIRROR_UPDATE_TAKEN:
+		ret = -ETIMEDOUT;
+		break;
+	default:
+		ret = -EINVAL;
+		break;
+	}
+	WRITE_ONCE(notifier->update_lock, MIRROR_UPDATE_FREE);
+	mutex_unlock(&notifier->lock);
+	wake_up_all(&notifier->update_changed);
+	return ret;
+}

@@ -1,0 +1,199 @@
+/**
+ * What a backend is: the one contract that the kernel backend and the simulation both implement, types only.
+ * Each promise in a comment here has a test in test/conformance that runs on both.
+ *
+ * Arguments have been checked for type and for possible numbers by the public layer (addresses and lengths
+ * are safe non-negative integers); what the kernel would refuse, the backend refuses with an HmmError that
+ * carries the kernel's errno. A backend never sees an object of another Hmm.
+ */
+import type { Operation } from './operations.js';
+import type { HmmError } from './errors.js';
+
+/** Synchronous when nothing had to be waited for; the caller awaits either. A failure throws, or rejects. */
+export type MaybePromise<T> = T | Promise<T>;
+
+export type DeviceKind = 'private' | 'coherent' | 'none';
+
+export interface DeviceInfo {
+  readonly id: number;
+  readonly kind: DeviceKind;
+  /** Pages of device memory. */
+  readonly capacity: number;
+}
+
+/** What this backend can do here; for each `false` the reason stands in `reasons`. */
+export interface Features {
+  readonly devicePrivate: boolean;
+  readonly deviceCoherent: boolean;
+  readonly exclusive: boolean;
+  readonly transparentHugePages: boolean;
+  readonly reasons: { readonly [feature in Exclude<keyof Features, 'reasons'>]?: string };
+}
+
+export interface Backend {
+  readonly kind: 'kernel' | 'simulation';
+  /** uname -r, or 'simulation-6.12'. */
+  readonly kernelRelease: string;
+  readonly pageSize: number;
+  readonly features: Features;
+  readonly devices: readonly DeviceInfo[];
+  createAddressSpace(): Promise<BackendAddressSpace>;
+  /** A lock for a driver's page table, whose waiting the backend's scheduler sees. First come, first served. */
+  createLock(): BackendLock;
+  /** Also closes what it created; idempotent. */
+  close(): Promise<void>;
+}
+
+export interface BackendLock {
+  /** Not recursive: whoever holds it and acquires it again waits for itself. */
+  acquire(): Promise<void>;
+  /** Throws HmmError EINVAL if it is not held, ETIMEDOUT if an invalidation took it away meanwhile. */
+  release(): void;
+}
+
+/** The result of one operation: a value (mmap, mremap: the address; read: the bytes; else nothing), or the error. */
+export type OperationResult =
+  | { readonly value?: number | Uint8Array; readonly error?: undefined }
+  | { readonly value?: undefined; readonly error: HmmError };
+
+export interface BackendFile {
+  /** Its length now, in bytes. */
+  readonly length: number;
+}
+
+export interface BackendAddressSpace {
+  readonly pid: number;
+  /** False once the process has gone, by exit() or by itself. */
+  readonly alive: boolean;
+  /**
+   * Runs the operations in order on one thread of the process; a failing one does not stop the rest. Runs of the same thread
+   * queue up, different threads run at the same time. When it resolves, every invalidation that the
+   * operations caused has been delivered to its sink. Rejects with ESRCH, and does nothing, if the process has gone.
+   */
+  run(thread: number, operations: readonly Operation[]): MaybePromise<OperationResult[]>;
+  /** memfd_create and ftruncate to length bytes. */
+  createFile(length: number): Promise<BackendFile>;
+  /** ESRCH if the process has gone. */
+  fork(): Promise<BackendAddressSpace>;
+  /** Resolves when the mm has been torn down; notifiers have seen 'release' then. Idempotent. */
+  exit(): Promise<void>;
+  /** exit(), then removes what notifiers are left and frees the context. Idempotent. */
+  close(): Promise<void>;
+  /** mmu_interval_notifier_insert. EOVERFLOW for length 0 or an end beyond 2^64; EFAULT if the process has gone. */
+  insertNotifier(start: number, length: number, sink: InvalidationSink): Promise<BackendNotifier>;
+  /** A mirror: a notifier whose invalidations empty a device page table, and the device's accesses through that. */
+  createMirror(device: number, start: number, length: number, sink: EventSink): Promise<BackendMirror>;
+  /**
+   * hmm_range_fault, one call. Throws EBUSY, EFAULT, EPERM, EINVAL, ENOMEM as it does; `range.pfns` then holds
+   * outputs for the entries before the one that failed, inputs for the rest.
+   */
+  rangeFault(range: BackendRange): MaybePromise<void>;
+  /** Access for a driver that keeps its own page table: one entry per page touched. ESTALE (with address) if one is wrong. */
+  deviceRead(device: number, address: number, length: number, entries: BigUint64Array): Promise<Uint8Array>;
+  deviceWrite(device: number, address: number, bytes: Uint8Array, entries: BigUint64Array): Promise<void>;
+}
+
+/** struct hmm_range, in the kernel's encoding. Mutable and reusable; a backend may key caches by its identity. */
+export interface BackendRange {
+  readonly notifier: BackendNotifier;
+  readonly start: number;
+  readonly end: number;
+  readonly notifierSequence: number;
+  /** Requests for all pages, HMM_PFN_REQ_*. */
+  readonly defaultFlags: bigint;
+  /** Which request bits of each entry of pfns count. */
+  readonly pfnFlagsMask: bigint;
+  /** dev_private_owner: a device id, or null. */
+  readonly owner: number | null;
+  /** (end - start) / pageSize entries, in and out. */
+  readonly pfns: BigUint64Array;
+}
+
+export type InvalidationEvent =
+  'unmap' | 'clear' | 'protection-vma' | 'protection-page' | 'soft-dirty' | 'release' | 'migrate' | 'exclusive';
+
+/** struct mmu_notifier_range, with mmu_interval's cur_seq. */
+export interface Invalidation {
+  readonly start: number;
+  /** Exclusive. An event over the whole address space ends at 2^64, rounded as a JavaScript number is. */
+  readonly end: number;
+  readonly event: InvalidationEvent;
+  readonly blockable: boolean;
+  /** A device id; null where there is none or where the kernel does not define it (all but migrate and exclusive). */
+  readonly owner: number | null;
+  readonly sequence: number;
+  /** Nanoseconds of a monotonic clock (simulated: of a counter that grows by one an event). */
+  readonly timestamp: bigint;
+}
+
+export interface InvalidationSink {
+  /**
+   * mmu_interval_notifier_ops.invalidate. The operation that caused it goes on when this has returned, or its
+   * promise has settled, or the bound has run out. Never throws and never rejects.
+   * False: only when not blockable, and means EAGAIN for the operation.
+   */
+  invalidate(event: Invalidation): MaybePromise<boolean>;
+  /** The bound of the wait for that event ran out, or the wait was killed; the operation went on. */
+  timedOut(event: Invalidation): void;
+}
+
+export interface EventSink {
+  /** lost: events of this context that were dropped just before this one, because nobody read them in time. */
+  event(event: Invalidation, lost: number): void;
+}
+
+export interface BackendNotifier {
+  readonly start: number;
+  readonly length: number;
+  /** mmu_interval_read_begin: waits while an invalidation that covers the notifier is under way. */
+  readBegin(): MaybePromise<number>;
+  /** mmu_interval_read_retry. */
+  readRetry(sequence: number): boolean;
+  /** mmu_interval_notifier_remove: when it resolves no callback is running and none will run. */
+  remove(): Promise<void>;
+}
+
+export interface PopulateOptions {
+  /** Entries must be writable: HMM_PFN_REQ_WRITE. */
+  readonly write: boolean;
+  /** Take what is present and fault nothing. */
+  readonly snapshot: boolean;
+}
+
+export interface PopulateResult {
+  /** Valid entries in the device page table for the range. */
+  readonly pages: number;
+  /** Times that the loop began again: EBUSY and read_retry together. */
+  readonly retries: number;
+}
+
+export interface MirrorPages {
+  /** What hmm_range_fault says of each page now, faulting nothing. */
+  readonly pfns: BigUint64Array;
+  /** The device page table: HMM_PFN_VALID, HMM_PFN_WRITE and the frame, or 0. */
+  readonly entries: BigUint64Array;
+}
+
+export interface BackendMirror {
+  readonly notifier: BackendNotifier;
+  /**
+   * The lock of the device page table: while it is held, populate, accesses that must fault, and invalidations of this
+   * mirror wait; an invalidation no longer than the bound of callbacks, after which it takes the lock away.
+   */
+  readonly updateLock: BackendLock;
+  /** The loop of hmm.rst over [start, end), inside the mirror's span (else EINVAL). Never fails with EBUSY but after a long deadline. */
+  populate(start: number, end: number, options: PopulateOptions): MaybePromise<PopulateResult>;
+  /**
+   * Loads by the device into the first `length` bytes of `into`, which it returns a view of; by default into a new array.
+   * EFAULT (with address): nothing is mapped there, or the process has gone.
+   */
+  read(address: number, length: number, into?: Uint8Array): MaybePromise<Uint8Array>;
+  /** Stores by the device. EPERM (with address): the mapping is read-only. `done` tells the bytes stored before. */
+  write(address: number, bytes: Uint8Array): MaybePromise<void>;
+  /** Snapshot and device page table of [start, end), both under one sequence. */
+  query(start: number, end: number): MaybePromise<MirrorPages>;
+  /** The device page table alone; works when the process has gone. */
+  entries(start: number, end: number): MaybePromise<BigUint64Array>;
+  /** Removes the notifier and drops the device page table. */
+  remove(): Promise<void>;
+}

@@ -1,0 +1,23 @@
+/** node-hmm: mirror a process's address space as a device driver does, on Linux HMM or on a simulation of it. */
+export { openHmm, type OpenHmmOptions } from './open.js';
+export { Hmm, type RangeFaultOptions } from './hmm.js';
+export { AddressSpace, MAX_THREADS, type MmapOptions, type MremapOptions, type RunOptions } from './address-space.js';
+export { MemoryFile } from './memory-file.js';
+export { Device, MAX_ACCESS } from './device.js';
+export { IntervalNotifier, type NotifierOps, type NotifierRange } from './notifier.js';
+export { HmmRange, type HmmRangeInit } from './range.js';
+export type { PfnFormat } from './pfn-format.js';
+export {
+  Mirror,
+  type DevicePageTable,
+  type MirrorEvent,
+  type MirrorPopulateOptions,
+  type PageState,
+} from './mirror.js';
+export { DriverPageTable } from './driver-page-table.js';
+export { Lock } from './lock.js';
+export { HmmError, type HmmErrorCode } from './errors.js';
+export type { Scheduler, TaskView } from './scheduler.js';
+export type { DeviceKind, Features, InvalidationEvent, OperationResult } from './backend.js';
+export type { PublicOperation as Operation } from './check-operation.js';
+export * from './constants.js';

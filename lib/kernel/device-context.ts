@@ -1,0 +1,388 @@
+/**
+ * One open device file, request by request: small ones at once, on this thread, and on the thread pool what is large or
+ * what the module says it might have to sleep for (EAGAIN).
+ */
+import type { BackendRange, MaybePromise, MirrorPages, PopulateOptions, PopulateResult } from '../backend.js';
+import { MAX_RANGE_PAGES } from '../constants.js';
+import { ERRNO, HmmError, errorOfErrno } from '../errors.js';
+import {
+  ACCESS,
+  ACK,
+  DEVICE_ACCESS,
+  HEAD,
+  INSERT,
+  NO_DEVICE,
+  POPULATE,
+  QUERY,
+  RANGE,
+  SEQUENCE,
+  SNAPSHOT,
+  WRITABLE,
+  getNumber,
+  putNumber,
+} from './abi.js';
+import type { Context, Descriptor, Reply } from './addon.js';
+import { SMALL_READ, pieceFor, smallRead } from './read-buffers.js';
+
+/** What is tried at once: 1024 pages are some 0.2 ms of a page table walk. */
+const INLINE_PAGES = 1024;
+/** HMM_PFN_REQ_FAULT in the upper word. */
+const REQUEST_FAULT_HIGH = 0x8000_0000;
+
+export interface NotifierRequest {
+  readonly start: number;
+  readonly length: number;
+  readonly flags: number;
+  readonly device: number;
+  /** Milliseconds; 0: the module's default. */
+  readonly timeout: number;
+}
+
+export class DeviceContext {
+  readonly #native: Context;
+  /** The argument of the next request; every method writes all fields that its request has. */
+  readonly #words: Uint32Array;
+  /** The argument of the next rangeFaultBound(), and what stands in it. */
+  readonly #rangeWords: Uint32Array;
+  /** The same memory, for flags that are bigints to begin with. */
+  readonly #rangeFlags: BigUint64Array;
+  #boundRange: BackendRange | null = null;
+  #boundPfns: BigUint64Array | null = null;
+  #boundPages = 0;
+  #boundDefaultFlags = 0n;
+  #boundPfnFlagsMask = 0n;
+  /** What readBound() reads into. */
+  #boundPiece: Uint8Array | null = null;
+  readonly #pageSize: number;
+  readonly #inFlight = new Set<Promise<Reply>>();
+  readonly #settled: () => void;
+  #closing: Promise<void> | null = null;
+
+  /** @param settled called after each request that slept, before its promise resolves: it may have caused invalidations */
+  constructor(native: Context, pageSize: number, settled: () => void) {
+    this.#native = native;
+    this.#words = native.request;
+    this.#rangeWords = native.range;
+    this.#rangeFlags = new BigUint64Array(native.range.buffer);
+    this.#pageSize = pageSize;
+    this.#settled = settled;
+  }
+
+  get closed(): boolean {
+    return this.#closing !== null;
+  }
+
+  /** The file, for the process that is to bind itself; the caller closes it. */
+  descriptor(): Descriptor {
+    return this.#native.descriptor();
+  }
+
+  watch(callback: () => void): void {
+    this.#native.watch((events) => {
+      if (events < 0) throw errorOfErrno(-events, 'poll');
+      callback();
+    });
+  }
+
+  /** Whole event records: bytes, or -errno. */
+  readEvents(bytes: Uint8Array): number {
+    return this.#native.readEvents(bytes);
+  }
+
+  /** Waits until no request is in flight. */
+  async idle(): Promise<void> {
+    while (this.#inFlight.size > 0) await Promise.allSettled(this.#inFlight);
+  }
+
+  /** Closes the file; its notifiers go with it. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#native.close();
+    return this.#closing;
+  }
+
+  /** @returns the notifier's id */
+  async insert(notifier: NotifierRequest): Promise<number> {
+    const syscall = 'mmu_interval_notifier_insert';
+    this.#begin(syscall);
+    const words = this.#words;
+    putNumber(words, INSERT.start, notifier.start);
+    putNumber(words, INSERT.length, notifier.length);
+    words[INSERT.flags] = notifier.flags;
+    words[INSERT.device] = notifier.device;
+    words[INSERT.timeout] = notifier.timeout;
+    words[INSERT.id] = 0;
+    const reply = await this.#post(this.#native.insertAsync());
+    check(reply.errno, syscall);
+    return reply.request[INSERT.id]!;
+  }
+
+  async remove(id: number): Promise<void> {
+    this.#head('mmu_interval_notifier_remove', id, 0);
+    const { errno } = await this.#post(this.#native.removeAsync());
+    check(errno, 'mmu_interval_notifier_remove');
+  }
+
+  readBegin(id: number): MaybePromise<number> {
+    const syscall = 'mmu_interval_read_begin';
+    this.#sequence(syscall, id, 0);
+    const errno = this.#native.readBegin();
+    if (errno === undefined) return getNumber(this.#words, SEQUENCE.sequence);
+    if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, syscall);
+    return this.#post(this.#native.readBeginAsync()).then((reply) => {
+      check(reply.errno, syscall);
+      return getNumber(reply.request, SEQUENCE.sequence);
+    });
+  }
+
+  readRetry(id: number, sequence: number): boolean {
+    this.#sequence('mmu_interval_read_retry', id, sequence);
+    check(this.#native.readRetry(), 'mmu_interval_read_retry');
+    return this.#words[SEQUENCE.retry] !== 0;
+  }
+
+  rangeFault(id: number, range: BackendRange): MaybePromise<void> {
+    const words = this.#rangeWords;
+    if (this.#closing !== null) this.#begin('hmm_range_fault');
+    const { pfns } = range;
+    if (range !== this.#boundRange || pfns !== this.#boundPfns || pfns.length !== this.#boundPages) {
+      this.#bindRange(range);
+    }
+    if (range.defaultFlags !== this.#boundDefaultFlags || range.pfnFlagsMask !== this.#boundPfnFlagsMask) {
+      this.#rangeFlags[RANGE.defaultFlags / 2] = this.#boundDefaultFlags = range.defaultFlags;
+      this.#rangeFlags[RANGE.pfnFlagsMask / 2] = this.#boundPfnFlagsMask = range.pfnFlagsMask;
+    }
+    words[HEAD.id] = id;
+    words[HEAD.flags] = 0;
+    putNumber(words, RANGE.sequence, range.notifierSequence);
+    words[RANGE.owner] = range.owner ?? NO_DEVICE;
+    // What may fault is never done without sleeping: the module would only say so.
+    const faults = ((words[RANGE.defaultFlags + 1]! | words[RANGE.pfnFlagsMask + 1]!) & REQUEST_FAULT_HIGH) !== 0;
+    if (!faults && this.#boundPages <= INLINE_PAGES) {
+      const errno = this.#native.rangeFaultBound();
+      if (errno === undefined) return;
+      if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, 'hmm_range_fault');
+    }
+    this.#words.set(words);
+    this.#words[HEAD.flags] = 0;
+    return this.#post(this.#native.rangeFaultAsync(pfns)).then(({ errno }) => check(errno, 'hmm_range_fault'));
+  }
+
+  populate(id: number, start: number, end: number, options: PopulateOptions): MaybePromise<PopulateResult> {
+    const words = this.#words;
+    this.#head('populate', id, (options.write ? WRITABLE : 0) | (options.snapshot ? SNAPSHOT : 0));
+    putNumber(words, POPULATE.start, start);
+    putNumber(words, POPULATE.end, end);
+    putNumber(words, POPULATE.pages, 0);
+    putNumber(words, POPULATE.retries, 0);
+    if (end - start <= INLINE_PAGES * this.#pageSize) {
+      const errno = this.#native.populate();
+      if (errno === undefined) return populated(words);
+      if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, 'populate');
+      // What it did before is done again: the counts are of one call.
+      putNumber(words, POPULATE.pages, 0);
+      putNumber(words, POPULATE.retries, 0);
+    }
+    return this.#post(this.#native.populateAsync()).then(({ errno, request }) => {
+      check(errno, 'populate');
+      return populated(request);
+    });
+  }
+
+  read(id: number, address: number, length: number): MaybePromise<Uint8Array> {
+    const words = this.#words;
+    this.#access('device_read', id, address, length);
+    if (length <= INLINE_PAGES * this.#pageSize) {
+      const bytes = length <= SMALL_READ ? this.#smallRead(length) : new Uint8Array(length);
+      const errno = length <= SMALL_READ ? this.#native.readBound() : this.#native.read(bytes);
+      if (errno === undefined) return bytes;
+      if (errno !== ERRNO.EAGAIN) throw accessError(errno, 'device_read', address, getNumber(words, ACCESS.done));
+      this.#access('device_read', id, address, length);
+    }
+    return this.#post(this.#native.readAsync()).then(({ errno, request, memory }) => {
+      if (errno !== 0) throw accessError(errno, 'device_read', address, getNumber(request, ACCESS.done));
+      return new Uint8Array(memory[0]!);
+    });
+  }
+
+  write(id: number, address: number, bytes: Uint8Array): MaybePromise<void> {
+    const words = this.#words;
+    let before = 0;
+    this.#access('device_write', id, address, bytes.length);
+    if (bytes.length <= INLINE_PAGES * this.#pageSize) {
+      const errno = this.#native.write(bytes);
+      if (errno === undefined) return;
+      // What was stored is not stored again: the process may have changed it since.
+      before = getNumber(words, ACCESS.done);
+      if (errno !== ERRNO.EAGAIN) throw accessError(errno, 'device_write', address, before);
+      this.#access('device_write', id, address + before, bytes.length - before);
+    }
+    return this.#post(this.#native.writeAsync(bytes.subarray(before))).then(({ errno, request }) => {
+      if (errno !== 0) throw accessError(errno, 'device_write', address, before + getNumber(request, ACCESS.done));
+    });
+  }
+
+  query(id: number, start: number, end: number): MaybePromise<MirrorPages> {
+    const result = this.#query('snapshot', id, start, end, true);
+    return isPromise(result) ? result.then(asPages) : asPages(result);
+  }
+
+  entries(id: number, start: number, end: number): MaybePromise<BigUint64Array> {
+    const result = this.#query('device page table', id, start, end, false);
+    return isPromise(result) ? result.then(([entries]) => entries!) : result[0]!;
+  }
+
+  lock(id: number): MaybePromise<void> {
+    this.#head('lock', id, 0);
+    const errno = this.#native.lock();
+    if (errno === undefined) return;
+    if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, 'lock');
+    return this.#post(this.#native.lockAsync()).then((reply) => check(reply.errno, 'lock'));
+  }
+
+  unlock(id: number): void {
+    this.#head('unlock', id, 0);
+    check(this.#native.unlock(), 'unlock');
+  }
+
+  async deviceRead(device: number, address: number, length: number, entries: BigUint64Array): Promise<Uint8Array> {
+    this.#deviceAccess('device_read', device, address, length);
+    const { errno, request, memory } = await this.#post(this.#native.deviceReadAsync(entries));
+    if (errno !== 0) throw deviceError(errno, 'device_read', address, request);
+    return new Uint8Array(memory[0]!);
+  }
+
+  async deviceWrite(device: number, address: number, bytes: Uint8Array, entries: BigUint64Array): Promise<void> {
+    this.#deviceAccess('device_write', device, address, bytes.length);
+    const { errno, request } = await this.#post(this.#native.deviceWriteAsync(entries, bytes));
+    if (errno !== 0) throw deviceError(errno, 'device_write', address, request);
+  }
+
+  /** @returns a positive errno, or undefined: ENOENT is not always an error */
+  ack(ticket: number): number | undefined {
+    putNumber(this.#words, ACK.ticket, ticket);
+    this.#words[ACK.result] = 0;
+    this.#words[ACK.reserved] = 0;
+    return this.#native.ack();
+  }
+
+  /** @returns [entries], or with `walk` [pfns, entries] */
+  #query(syscall: string, id: number, start: number, end: number, walk: boolean): MaybePromise<BigUint64Array[]> {
+    this.#head(syscall, id, 0);
+    putNumber(this.#words, QUERY.start, start);
+    putNumber(this.#words, QUERY.end, end);
+    // In the module's words; said here, before anything is allocated for it.
+    const pages = Math.max(0, Math.floor((end - start) / this.#pageSize));
+    if (pages > MAX_RANGE_PAGES) throw errorOfErrno(ERRNO.EINVAL, syscall);
+    if (pages <= INLINE_PAGES) {
+      const arrays = Array.from({ length: walk ? 2 : 1 }, () => new BigUint64Array(pages));
+      const errno = walk ? this.#native.query(arrays[0]!, arrays[1]!) : this.#native.query(null, arrays[0]!);
+      if (errno === undefined) return arrays;
+      if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, syscall);
+    }
+    return this.#post(this.#native.queryAsync(walk)).then(({ errno, memory }) => {
+      check(errno, syscall);
+      return memory.map((buffer) => new BigUint64Array(buffer));
+    });
+  }
+
+  /** Writes what does not change from call to call, and binds the array. */
+  #bindRange(range: BackendRange): void {
+    const words = this.#rangeWords;
+    const { pfns } = range;
+    this.#boundRange = range;
+    this.#boundPfns = pfns;
+    this.#boundPages = pfns.length;
+    putNumber(words, RANGE.start, range.start);
+    putNumber(words, RANGE.end, range.end);
+    words[RANGE.reserved] = 0;
+    // A longer one is only read on the thread pool, and need not be kept.
+    if (pfns.length <= INLINE_PAGES) this.#native.bindPfns(pfns);
+  }
+
+  /** An array for a read of this length, and readBound() made to read into it. */
+  #smallRead(length: number): Uint8Array {
+    const piece = pieceFor(length);
+    if (piece !== this.#boundPiece) this.#native.bindPiece((this.#boundPiece = piece));
+    const bytes = smallRead(length);
+    this.#words[ACCESS.buffer] = bytes.byteOffset;
+    this.#words[ACCESS.buffer + 1] = 0;
+    return bytes;
+  }
+
+  #begin(syscall: string): void {
+    if (this.#closing !== null) throw new HmmError('ERR_HMM_CLOSED', syscall);
+  }
+
+  #head(syscall: string, id: number, flags: number): void {
+    this.#begin(syscall);
+    this.#words[HEAD.id] = id;
+    this.#words[HEAD.flags] = flags;
+  }
+
+  #sequence(syscall: string, id: number, sequence: number): void {
+    this.#head(syscall, id, 0);
+    putNumber(this.#words, SEQUENCE.sequence, sequence);
+    this.#words[SEQUENCE.retry] = 0;
+    this.#words[SEQUENCE.reserved] = 0;
+  }
+
+  #access(syscall: string, id: number, address: number, length: number): void {
+    this.#head(syscall, id, 0);
+    this.#checkLength(syscall, length);
+    putNumber(this.#words, ACCESS.address, address);
+    putNumber(this.#words, ACCESS.length, length);
+    putNumber(this.#words, ACCESS.done, 0);
+  }
+
+  #deviceAccess(syscall: string, device: number, address: number, length: number): void {
+    this.#head(syscall, device, 0);
+    this.#checkLength(syscall, length);
+    putNumber(this.#words, DEVICE_ACCESS.address, address);
+    putNumber(this.#words, DEVICE_ACCESS.length, length);
+    putNumber(this.#words, DEVICE_ACCESS.done, 0);
+    putNumber(this.#words, DEVICE_ACCESS.staleAddress, 0);
+  }
+
+  /** As in #query. */
+  #checkLength(syscall: string, length: number): void {
+    if (length > MAX_RANGE_PAGES * this.#pageSize) throw errorOfErrno(ERRNO.EINVAL, syscall);
+  }
+
+  async #post(work: Promise<Reply>): Promise<Reply> {
+    this.#inFlight.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#inFlight.delete(work);
+      this.#settled();
+    }
+  }
+}
+
+function check(errno: number | undefined, syscall: string): void {
+  if (errno !== undefined && errno !== 0) throw errorOfErrno(errno, syscall);
+}
+
+function populated(words: Uint32Array): PopulateResult {
+  return { pages: getNumber(words, POPULATE.pages), retries: getNumber(words, POPULATE.retries) };
+}
+
+function asPages([pfns, entries]: BigUint64Array[]): MirrorPages {
+  return { pfns: pfns!, entries: entries! };
+}
+
+function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
+  return value instanceof Promise;
+}
+
+/** The first byte that was not moved is the one that could not be. */
+function accessError(errno: number, syscall: string, address: number, done: number): HmmError {
+  const located = errno === ERRNO.EFAULT || errno === ERRNO.EPERM;
+  return errorOfErrno(errno, syscall, located ? { address: address + done, done } : { done });
+}
+
+function deviceError(errno: number, syscall: string, address: number, request: Uint32Array): HmmError {
+  const done = getNumber(request, DEVICE_ACCESS.done);
+  if (errno !== ERRNO.ESTALE) return accessError(errno, syscall, address, done);
+  return errorOfErrno(errno, syscall, { address: getNumber(request, DEVICE_ACCESS.staleAddress), done });
+}

@@ -1,0 +1,66 @@
+/** Locks of drivers: one in JavaScript alone, and one on top of it that the module's invalidations see. */
+import type { BackendLock } from '../backend.js';
+import { HmmError } from '../errors.js';
+
+/** First come, first served. */
+export class FairLock implements BackendLock {
+  #held = false;
+  readonly #waiting: (() => void)[] = [];
+
+  acquire(): Promise<void> {
+    if (!this.#held) {
+      this.#held = true;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Hands the lock to the one that has waited longest, if any: nobody can get in between. */
+  release(): void {
+    if (!this.#held) throw new HmmError('EINVAL', 'unlock', 'the lock is not held');
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#held = false;
+    else next();
+  }
+}
+
+/**
+ * The update lock of a mirror, which is the module's. Those who wait for each other here wait in JavaScript: in the
+ * module each would take a thread of the pool, and with all of them taken nothing that the holder needs could run.
+ */
+export class UpdateLock implements BackendLock {
+  readonly #queue = new FairLock();
+  readonly #lock: () => Promise<void>;
+  readonly #unlock: () => void;
+  #held = false;
+
+  constructor(lock: () => Promise<void>, unlock: () => void) {
+    this.#lock = lock;
+    this.#unlock = unlock;
+  }
+
+  get held(): boolean {
+    return this.#held;
+  }
+
+  async acquire(): Promise<void> {
+    await this.#queue.acquire();
+    try {
+      await this.#lock();
+    } catch (error) {
+      this.#queue.release();
+      throw error;
+    }
+    this.#held = true;
+  }
+
+  release(): void {
+    if (!this.#held) throw new HmmError('EINVAL', 'unlock', 'the lock is not held');
+    this.#held = false;
+    try {
+      this.#unlock();
+    } finally {
+      this.#queue.release();
+    }
+  }
+}

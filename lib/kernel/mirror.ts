@@ -1,0 +1,86 @@
+import type {
+  BackendLock,
+  BackendMirror,
+  BackendNotifier,
+  MaybePromise,
+  MirrorPages,
+  PopulateOptions,
+  PopulateResult,
+} from '../backend.js';
+import { HmmError } from '../errors.js';
+import type { DeviceContext } from './device-context.js';
+import { UpdateLock } from './lock.js';
+import { KernelNotifier, type SpaceInternals } from './notifier.js';
+
+/** A mirror: its page table and its loop are the module's. */
+export class KernelMirror implements BackendMirror {
+  readonly notifier: BackendNotifier;
+  readonly #space: SpaceInternals;
+  readonly #context: DeviceContext;
+  readonly #id: number;
+  readonly #lock: UpdateLock;
+
+  constructor(space: SpaceInternals, id: number, start: number, length: number) {
+    this.notifier = new KernelNotifier(space, id, start, length);
+    this.#space = space;
+    this.#context = space.context;
+    this.#id = id;
+    this.#lock = new UpdateLock(
+      () => this.#acquire(),
+      () => this.#release(),
+    );
+  }
+
+  get updateLock(): BackendLock {
+    return this.#lock;
+  }
+
+  populate(start: number, end: number, options: PopulateOptions): MaybePromise<PopulateResult> {
+    return this.#context.populate(this.#id, start, end, options);
+  }
+
+  read(address: number, length: number): MaybePromise<Uint8Array> {
+    return this.#context.read(this.#id, address, length);
+  }
+
+  write(address: number, bytes: Uint8Array): MaybePromise<void> {
+    return this.#context.write(this.#id, address, bytes);
+  }
+
+  query(start: number, end: number): MaybePromise<MirrorPages> {
+    return this.#context.query(this.#id, start, end);
+  }
+
+  entries(start: number, end: number): MaybePromise<BigUint64Array> {
+    return this.#context.entries(this.#id, start, end);
+  }
+
+  async remove(): Promise<void> {
+    await this.notifier.remove();
+  }
+
+  /** The address space is being closed: requests in flight may be waiting for the lock, and keep the file open until they end. */
+  abandon(): void {
+    if (!this.#lock.held) return;
+    try {
+      this.#lock.release();
+    } catch (error) {
+      // ETIMEDOUT: an invalidation took it away before. ENOENT: the mirror has been removed, and its lock with it.
+      if (!(error instanceof HmmError && (error.code === 'ETIMEDOUT' || error.code === 'ENOENT'))) throw error;
+    }
+  }
+
+  async #acquire(): Promise<void> {
+    if (this.#space.closing) throw new HmmError('ERR_HMM_CLOSED', 'lock');
+    await this.#context.lock(this.#id);
+    this.#space.lockers.add(this);
+    if (!this.#space.closing) return;
+    this.#release();
+    throw new HmmError('ERR_HMM_CLOSED', 'lock');
+  }
+
+  #release(): void {
+    this.#space.lockers.delete(this);
+    this.#context.unlock(this.#id);
+  }
+}

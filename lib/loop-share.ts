@@ -1,0 +1,29 @@
+import type { MaybePromise } from './backend.js';
+
+/** Operations that may complete one after the other before the event loop gets a turn. */
+const BUDGET = 128;
+
+type Turn = (done: () => void) => void;
+const { setImmediate } = globalThis as { setImmediate?: Turn };
+const nextTurn: Turn = setImmediate ?? ((done) => setTimeout(done, 0));
+
+/**
+ * An operation that could be done at once gives a promise that is resolved already; a program that awaits nothing but such promises in a
+ * loop would keep timers, sockets and its own callbacks from ever running. So every so often a promise takes a turn of the event loop.
+ */
+export class LoopShare {
+  #left = BUDGET;
+
+  /** The result, as it is, or after a turn of the event loop. */
+  settle<T>(result: MaybePromise<T>): MaybePromise<T> {
+    if (result instanceof Promise || --this.#left > 0) return result;
+    this.#left = BUDGET;
+    return new Promise((resolve) => nextTurn(() => resolve(result)));
+  }
+
+  /** The same for a failure. */
+  async fail(error: unknown): Promise<never> {
+    await this.settle(undefined);
+    throw error;
+  }
+}

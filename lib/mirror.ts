@@ -1,0 +1,220 @@
+import type { BackendMirror, EventSink, Invalidation } from './backend.js';
+import { HMM_PFN_ERROR, HMM_PFN_VALID, HMM_PFN_WRITE, hmmPfnToFrame, hmmPfnToOrder } from './constants.js';
+import { MAX_ACCESS, type Device } from './device.js';
+import type { EventQueue } from './event-queue.js';
+import { Lock } from './lock.js';
+import { IntervalNotifier, toNotifierRange, type NotifierRange } from './notifier.js';
+import { BACKEND, SESSION, closedError, type Session, type SpaceHandle } from './session.js';
+import { checkBoolean, checkBytes, checkInteger, checkKeys, checkSpan, orElse } from './validate.js';
+
+/** An invalidation that emptied a part of a mirror's page table. */
+export interface MirrorEvent extends NotifierRange {
+  /** mmu_interval's cur_seq. */
+  readonly sequence: number;
+  /** Nanoseconds of a monotonic clock; simulated: a counter. */
+  readonly timestamp: bigint;
+  /** Events dropped just before this one because nobody took them in time; 0 where none was. */
+  readonly lost: number;
+}
+
+/** What is known of one page: by the process's page table, and by the device's. */
+export interface PageState {
+  readonly address: number;
+  /** The process's page table maps a page here: HMM_PFN_VALID. */
+  readonly valid: boolean;
+  /** HMM_PFN_WRITE. */
+  readonly write: boolean;
+  /** No access is possible here: no mapping, or none that may be read. HMM_PFN_ERROR. */
+  readonly error: boolean;
+  /** The mapping that holds this page is 2^order pages. */
+  readonly order: number;
+  /** Page frame number; null unless valid. */
+  readonly frame: bigint | null;
+  /** The device's own entry for the page, or null if it has none. */
+  readonly device: { readonly write: boolean; readonly frame: bigint } | null;
+}
+
+/** The device page table of a mirror, to look at. It changes only by populate, by accesses, and by invalidations. */
+export interface DevicePageTable {
+  /** HMM_PFN_VALID, HMM_PFN_WRITE and the frame of the page at `address`; 0n if the device has no entry. */
+  get(address: number): Promise<bigint>;
+  /** One entry per page of [start, end). */
+  entries(start: number, end: number): Promise<BigUint64Array>;
+}
+
+export interface MirrorPopulateOptions {
+  /** The device will write: fault for writing. Default false. */
+  readonly write?: boolean;
+  /** Take what is present, fault nothing. Default false. */
+  readonly snapshot?: boolean;
+}
+
+/**
+ * The driver that hmm.rst describes, ready made: a notifier over `span`, a device page table that its invalidations
+ * empty under the update lock, and the loop that fills it. On the kernel it lives in the module, on the
+ * simulation in simulation/mirror.ts. For a driver of your own take IntervalNotifier, HmmRange, Lock and DriverPageTable.
+ */
+export class Mirror implements AsyncDisposable {
+  readonly device: Device;
+  readonly notifier: IntervalNotifier;
+  readonly pageTable: DevicePageTable;
+  /**
+   * The lock of the device page table. While it is held, invalidations of this mirror wait (for the bound of callbacks; then they
+   * take it away and release() says ETIMEDOUT), and so do populate and accesses that must fault.
+   */
+  readonly updateLock: Lock;
+  /** @internal */
+  readonly [SESSION]: Session;
+  readonly #backend: BackendMirror;
+  readonly #queue: EventQueue<MirrorEvent>;
+  #removal: Promise<void> | null = null;
+
+  /** @internal */
+  constructor(space: SpaceHandle, device: Device, backend: BackendMirror, queue: EventQueue<MirrorEvent>) {
+    this[SESSION] = space[SESSION];
+    this.device = device;
+    this.#backend = backend;
+    this.#queue = queue;
+    this.notifier = new IntervalNotifier(space, backend.notifier, null);
+    this.updateLock = new Lock(backend.updateLock);
+    this.pageTable = {
+      get: async (address) => {
+        const { pageSize } = this[SESSION].backend;
+        const start = checkInteger(address, 'address') - (address % pageSize);
+        return (await this.#open('device page table').entries(start, start + pageSize))[0]!;
+      },
+      entries: async (start, end) => {
+        checkRange(start, end);
+        return await this[SESSION].share.settle(this.#open('device page table').entries(start, end));
+      },
+    };
+  }
+
+  /** Every invalidation of the span, in order, until the mirror is removed. An iterator takes what it yields from the others. */
+  get events(): AsyncIterable<MirrorEvent> {
+    return this.#queue;
+  }
+
+  /**
+   * The events that nobody has taken yet, without waiting. When an operation on the AddressSpace has resolved, the events that
+   * it caused are among them.
+   */
+  takeEvents(): MirrorEvent[] {
+    return this.#queue.take();
+  }
+
+  /**
+   * The retry loop: fills the device page table for [start, end), which lies inside the span, and faults what is missing.
+   * @returns the valid entries of the range, and how often the loop began again
+   * @throws {HmmError} EFAULT: no mapping, or the process has gone; EPERM: `write` on a read-only mapping; EINVAL
+   */
+  async populate(
+    start: number,
+    end: number,
+    options: MirrorPopulateOptions = {},
+  ): Promise<{ pages: number; retries: number }> {
+    checkRange(start, end);
+    checkKeys(options, 'options', ['write', 'snapshot'] satisfies (keyof MirrorPopulateOptions)[]);
+    const write = checkBoolean(orElse(options.write, false), 'options.write');
+    const snapshot = checkBoolean(orElse(options.snapshot, false), 'options.snapshot');
+    if (write && snapshot) throw new TypeError('options: a snapshot faults nothing, so it cannot be for writing');
+    return await this[SESSION].share.settle(this.#open('populate').populate(start, end, { write, snapshot }));
+  }
+
+  /**
+   * The device loads `length` bytes, any alignment, through its page table; what is missing is faulted in.
+   * @param into where to, at least `length` bytes, not to be used meanwhile; default: a new array
+   * @returns the bytes: a new array, or the part of `into` that was filled
+   * @throws {HmmError} EFAULT, with the address: nothing is mapped there, or the process has gone; EINVAL: outside the span
+   */
+  read(address: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    // Not an async function: for a page that is already in the device's page table one promise is all that it costs.
+    try {
+      checkSpan(address, length, 'address', 'length');
+      checkInteger(length, 'length', 0, MAX_ACCESS);
+      if (into !== undefined && checkBytes(into, 'into').length < length) {
+        throw new RangeError(`into must hold ${length} bytes, not ${into.length}`);
+      }
+      const backend = this.#open('device_read');
+      if (length === 0) return Promise.resolve(into?.subarray(0, 0) ?? new Uint8Array(0));
+      return Promise.resolve(this[SESSION].share.settle(backend.read(address, length, into)));
+    } catch (error) {
+      return this[SESSION].share.fail(error);
+    }
+  }
+
+  /** The device stores `bytes`. EPERM where the mapping is read-only, EFAULT where there is none; `done` tells how much was stored. */
+  write(address: number, bytes: Uint8Array): Promise<void> {
+    try {
+      checkSpan(address, checkBytes(bytes, 'bytes').length, 'address', 'bytes.length');
+      const backend = this.#open('device_write');
+      return Promise.resolve(
+        this[SESSION].share.settle(bytes.length === 0 ? undefined : backend.write(address, bytes)),
+      );
+    } catch (error) {
+      return this[SESSION].share.fail(error);
+    }
+  }
+
+  /** What each page of [start, end) is, by the process's page table and by the device's, both at one moment; faults nothing. */
+  async snapshot(start: number, end: number): Promise<PageState[]> {
+    checkRange(start, end);
+    const { pfns, entries } = await this[SESSION].share.settle(this.#open('snapshot').query(start, end));
+    const { pageSize } = this[SESSION].backend;
+    return Array.from(pfns, (pfn, page) => pageState(start + page * pageSize, pfn, entries[page]!));
+  }
+
+  /** Removes the notifier and drops the device page table; the events that are left can still be taken. */
+  async remove(): Promise<void> {
+    this.#open('mmu_interval_notifier_remove');
+    await this[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#removal ??= this.#remove();
+    await this.#removal;
+  }
+
+  async #remove(): Promise<void> {
+    try {
+      await this.notifier[Symbol.asyncDispose]();
+    } finally {
+      this.#queue.close();
+    }
+  }
+
+  /** The backend's mirror, unless its notifier has been removed, here or through `notifier`. */
+  #open(syscall: string): BackendMirror {
+    if (this.#removal !== null) throw closedError('mirror', syscall);
+    this.notifier[BACKEND](syscall);
+    return this.#backend;
+  }
+}
+
+/** @internal The sink that a backend delivers a mirror's events to. */
+export function eventSink(queue: EventQueue<MirrorEvent>, devices: readonly Device[]): EventSink {
+  return {
+    event(event: Invalidation, lost: number) {
+      const { sequence, timestamp } = event;
+      queue.push({ ...toNotifierRange(event, devices), sequence, timestamp, lost });
+    },
+  };
+}
+
+function checkRange(start: unknown, end: unknown): void {
+  checkInteger(start, 'start');
+  checkInteger(end, 'end');
+}
+
+function pageState(address: number, pfn: bigint, entry: bigint): PageState {
+  const valid = (pfn & HMM_PFN_VALID) !== 0n;
+  return {
+    address,
+    valid,
+    write: (pfn & HMM_PFN_WRITE) !== 0n && valid,
+    error: (pfn & HMM_PFN_ERROR) !== 0n,
+    order: valid ? hmmPfnToOrder(pfn) : 0,
+    frame: valid ? hmmPfnToFrame(pfn) : null,
+    device: entry === 0n ? null : { write: (entry & HMM_PFN_WRITE) !== 0n, frame: hmmPfnToFrame(entry) },
+  };
+}

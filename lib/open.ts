@@ -1,0 +1,77 @@
+import type { Backend } from './backend.js';
+import { HmmError } from './errors.js';
+import { Hmm } from './hmm.js';
+import type { Scheduler } from './scheduler.js';
+import { openSimulation } from './simulation/index.js';
+import { checkInteger, checkKeys, checkOneOf, orElse } from './validate.js';
+
+export interface OpenHmmOptions {
+  /** 'auto' (default): the kernel if the module is loaded and the addon built, else the simulation. */
+  readonly backend?: 'auto' | 'kernel' | 'simulation';
+  /** Kernel: the module's device. Default '/dev/hmm_mirror0'. */
+  readonly device?: string;
+  /** Simulation: which kernel's behaviour. Default the newest. */
+  readonly kernel?: '6.1' | '6.12';
+  /** Simulation: who decides the next step. Default: a task goes on until it must wait. */
+  readonly scheduler?: Scheduler;
+  /** Milliseconds for which an operation waits for an invalidate() callback, 1 to 60000. Default 1000, on the kernel the module's parameter. */
+  readonly callbackTimeout?: number;
+}
+
+/**
+ * Opens a kernel to work with. An option that only the simulation has ('kernel', 'scheduler') makes 'auto' mean the simulation.
+ * @throws {HmmError} ERR_HMM_NO_KERNEL, with what is missing, if the kernel was asked for and cannot be had
+ */
+export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
+  checkKeys(options, 'options', [
+    'backend',
+    'device',
+    'kernel',
+    'scheduler',
+    'callbackTimeout',
+  ] satisfies (keyof OpenHmmOptions)[]);
+  const choice = checkOneOf(orElse(options.backend, 'auto'), ['auto', 'kernel', 'simulation'], 'options.backend');
+  const { device, kernel, scheduler, callbackTimeout } = options;
+  if (device !== undefined && typeof device !== 'string') throw new TypeError('options.device must be a string');
+  if (kernel !== undefined) checkOneOf(kernel, ['6.1', '6.12'], 'options.kernel');
+  if (callbackTimeout !== undefined) checkInteger(callbackTimeout, 'options.callbackTimeout', 1, 60_000);
+  if (scheduler !== undefined) checkScheduler(scheduler);
+  const simulationOnly = kernel !== undefined || scheduler !== undefined;
+  if (choice === 'kernel' && simulationOnly) {
+    throw new TypeError("options.kernel and options.scheduler are the simulation's; the kernel has its own");
+  }
+  if (choice === 'simulation' && device !== undefined) {
+    throw new TypeError('options.device is the kernel backend’s; the simulation opens none');
+  }
+
+  if (choice === 'kernel' || (choice === 'auto' && !simulationOnly)) {
+    // Loaded only here, so that a browser, which has no addon to load, never asks for it.
+    const { kernelAvailability, openKernel } = await import('./kernel/index.js');
+    const availability = kernelAvailability(device);
+    if (availability.available) {
+      return new Hmm(await openKernel(definedOnly({ device, callbackTimeout })), 'the kernel module is loaded');
+    }
+    if (choice === 'kernel') throw new HmmError('ERR_HMM_NO_KERNEL', 'open', availability.reason);
+    return new Hmm(simulation(options), availability.reason);
+  }
+  return new Hmm(simulation(options), 'it was asked for');
+}
+
+function simulation({ kernel, scheduler, callbackTimeout }: OpenHmmOptions): Backend {
+  return openSimulation(definedOnly({ kernel, scheduler, callbackTimeout }));
+}
+
+function checkScheduler(scheduler: Scheduler): void {
+  if (typeof scheduler !== 'object' || scheduler === null) throw new TypeError('options.scheduler must be an object');
+  for (const method of ['newExecution', 'nextTask', 'nextU64'] as const) {
+    if (typeof scheduler[method] !== 'function') {
+      throw new TypeError(`options.scheduler.${method} must be a function`);
+    }
+  }
+}
+
+type Defined<T> = { [key in keyof T]?: Exclude<T[key], undefined> };
+
+function definedOnly<T extends object>(options: T): Defined<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Defined<T>;
+}

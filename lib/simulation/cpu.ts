@@ -1,0 +1,97 @@
+/** Loads and stores by the CPU of the process: what is present and permitted needs the kernel for nothing. */
+import { HmmError } from '../errors.js';
+import { PAGE, PTES, TASK_SIZE, VM_PKEY_EXEC_ONLY, VM_WRITE, blockOf } from './layout.js';
+import { PTE_DIRTY, PTE_NO_ACCESS } from './page-table.js';
+import { handleMmFault } from './fault.js';
+import type { HmmErrorDetails } from '../errors.js';
+import type { Mm } from './mm.js';
+import type { PteTable } from './page-table.js';
+import type { Routine } from './engine/engine.js';
+import type { Vma } from './vma.js';
+
+/** @throws HmmError EFAULT, with the address, the signal and the bytes read before */
+export function* cpuRead(mm: Mm, address: number, length: number): Routine<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  yield* access(mm, address, length, false, 'read', (table, index, offset, at, count) => {
+    mm.frames.read(table.frame(index), offset, bytes, at, count);
+  });
+  return bytes;
+}
+
+/** @throws HmmError EFAULT, with the address, the signal and the bytes stored before */
+export function* cpuWrite(mm: Mm, address: number, bytes: Uint8Array): Routine<undefined> {
+  yield* access(mm, address, bytes.length, true, 'write', (table, index, offset, at, count) => {
+    table.bits[index]! |= PTE_DIRTY;
+    mm.frames.write(table.frame(index), offset, bytes, at, count);
+  });
+  return undefined;
+}
+
+type Mover = (table: PteTable, index: number, offset: number, at: number, count: number) => void;
+
+/** Ascending, page by page: nothing lies between the check of an entry and the move of its bytes, as in a TLB hit. */
+function* access(mm: Mm, address: number, length: number, write: boolean, syscall: string, move: Mover): Routine<void> {
+  let at = 0;
+  while (at < length) {
+    const here = address + at;
+    const page = Math.floor(here / PAGE);
+    const offset = here - page * PAGE;
+    const index = page % PTES;
+    const table = here < TASK_SIZE ? mm.pageTable.table(blockOf(here)) : null;
+    if (table === null || !permits(table, index, write)) {
+      yield* userFault(mm, here, write, syscall, at);
+      continue;
+    }
+    const count = Math.min(PAGE - offset, length - at);
+    move(table, index, offset, at, count);
+    at += count;
+  }
+}
+
+/** What the MMU looks at: the entry alone. It stays valid while munmap, with the VMA gone already, tells the notifiers. */
+function permits(table: PteTable, index: number, write: boolean): boolean {
+  return write ? table.isWritable(index) : table.isPresent(index) && (table.bits[index]! & PTE_NO_ACCESS) === 0;
+}
+
+/** do_user_addr_fault (arch/x86/mm/fault.c): under the lock of the VMA where kernels have it, else under mmap_lock. */
+function* userFault(mm: Mm, address: number, write: boolean, syscall: string, done: number): Routine<void> {
+  if (mm.engine.preemptive) yield 'do_user_addr_fault';
+  let locked = mm.lock.tryRead();
+  if (!locked && !underVmaLock(mm, address, write)) {
+    yield* mm.lock.read();
+    locked = true;
+  }
+  try {
+    yield* resolveFault(mm, address, write, syscall, done);
+  } finally {
+    if (locked) mm.lock.unlockRead();
+  }
+}
+
+/** Whether the fault can do without mmap_lock, which somebody else has: not if it must make an anon_vma. */
+function underVmaLock(mm: Mm, address: number, write: boolean): boolean {
+  const vma = mm.profile.perVmaLock && address < TASK_SIZE ? mm.vmas.lookup(address) : null;
+  return vma !== null && !vma.writeLocked && (!write || vma.shared || vma.anonVma !== null);
+}
+
+function* resolveFault(mm: Mm, address: number, write: boolean, syscall: string, done: number): Routine<void> {
+  const vma = address < TASK_SIZE ? mm.vmas.lookup(address) : null;
+  const details: HmmErrorDetails = { address, done };
+  if (vma === null || accessError(vma, write)) {
+    throw new HmmError('EFAULT', syscall, undefined, { ...details, signal: 'SIGSEGV' });
+  }
+  const result = yield* handleMmFault(vma, address, write);
+  if (result === 'sigbus') {
+    throw new HmmError('EFAULT', syscall, 'beyond the end of the file', { ...details, signal: 'SIGBUS' });
+  }
+  if (result === 'oom') {
+    const reason = 'no frame is left, and the OOM killer is not modelled';
+    throw new HmmError('ERR_HMM_NOT_MODELLED', syscall, reason, details);
+  }
+}
+
+/** access_error */
+function accessError(vma: Vma, write: boolean): boolean {
+  if ((vma.flags & VM_PKEY_EXEC_ONLY) !== 0) return true;
+  return write ? (vma.flags & VM_WRITE) === 0 : !vma.accessible;
+}

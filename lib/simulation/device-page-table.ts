@@ -1,0 +1,92 @@
+/** The page table of a device: HMM_PFN_VALID, HMM_PFN_WRITE and the frame per page, or 0; sparse, in chunks of 2 MiB. */
+import { HIGH_VALID, HIGH_WRITE, highWord, lowWord } from './page-table.js';
+import { PAGE, PMD_SIZE, PTES, alignDown } from './layout.js';
+
+class Chunk {
+  readonly entries = new BigUint64Array(PTES);
+  readonly words = new Int32Array(this.entries.buffer);
+}
+
+export class DevicePageTable {
+  readonly #chunks = new Map<number, Chunk>();
+
+  /** The frame that the device has for the page at `address`, or 0 if it has none with that permission. */
+  frame(address: number, write: boolean): number {
+    const chunk = this.#chunks.get(Math.floor(address / PMD_SIZE));
+    if (chunk === undefined) return 0;
+    const index = Math.floor(address / PAGE) % PTES;
+    const needed = write ? HIGH_WRITE : HIGH_VALID;
+    return (chunk.words[highWord(index)]! & needed) === 0 ? 0 : chunk.words[lowWord(index)]!;
+  }
+
+  /**
+   * Takes over what a walk found for whole pages from `start`, inside one chunk; without the order of the mapping.
+   * @returns how many of them are valid
+   */
+  store(start: number, pfns: BigUint64Array): number {
+    const source = new Int32Array(pfns.buffer, pfns.byteOffset, pfns.length * 2);
+    const first = (start / PAGE) % PTES;
+    const number = Math.floor(start / PMD_SIZE);
+    let chunk = this.#chunks.get(number);
+    let valid = 0;
+    for (let index = 0; index < pfns.length; index++) {
+      const flags = source[highWord(index)]! & (HIGH_VALID | HIGH_WRITE);
+      const present = flags < 0;
+      if (present) {
+        valid++;
+        if (chunk === undefined) this.#chunks.set(number, (chunk = new Chunk()));
+      } else if (chunk === undefined) {
+        // A snapshot of nothing costs no memory.
+        continue;
+      }
+      chunk.words[highWord(first + index)] = present ? flags : 0;
+      chunk.words[lowWord(first + index)] = present ? source[lowWord(index)]! : 0;
+    }
+    return valid;
+  }
+
+  /** One entry per page of [start, end). */
+  read(start: number, end: number): BigUint64Array {
+    const entries = new BigUint64Array((end - start) / PAGE);
+    for (let at = start; at < end; at = alignDown(at, PMD_SIZE) + PMD_SIZE) {
+      const chunk = this.#chunks.get(Math.floor(at / PMD_SIZE));
+      if (chunk === undefined) continue;
+      const first = (at / PAGE) % PTES;
+      const count = Math.min(PTES - first, (end - at) / PAGE);
+      entries.set(chunk.entries.subarray(first, first + count), (at - start) / PAGE);
+    }
+    return entries;
+  }
+
+  /** Empties every page that [start, end) touches; costs what is there, not what is asked for. */
+  clear(start: number, end: number): void {
+    const first = Math.floor(start / PMD_SIZE);
+    const last = Math.ceil(end / PMD_SIZE);
+    if (last - first <= this.#chunks.size) {
+      for (let number = first; number < last; number++) this.#clearChunk(number, start, end);
+    } else {
+      for (const number of this.#chunks.keys())
+        if (number >= first && number < last) this.#clearChunk(number, start, end);
+    }
+  }
+
+  /** Calls visit for each valid entry. */
+  forEach(visit: (address: number, frame: number, write: boolean) => void): void {
+    for (const [number, { words }] of this.#chunks) {
+      for (let index = 0; index < PTES; index++) {
+        const high = words[highWord(index)]!;
+        if (high < 0) visit(number * PMD_SIZE + index * PAGE, words[lowWord(index)]!, (high & HIGH_WRITE) !== 0);
+      }
+    }
+  }
+
+  #clearChunk(number: number, start: number, end: number): void {
+    const chunk = this.#chunks.get(number);
+    if (chunk === undefined) return;
+    const base = number * PMD_SIZE;
+    const from = Math.max(0, Math.floor((start - base) / PAGE));
+    const to = Math.min(PTES, Math.ceil((end - base) / PAGE));
+    if (to - from === PTES) this.#chunks.delete(number);
+    else chunk.entries.fill(0n, from, to);
+  }
+}

@@ -1,0 +1,66 @@
+/** The driver's side of hmm_range_fault: one call of it, and the loop of Documentation/mm/hmm.rst (kernel-module/fault.c). */
+import { HmmError } from '../errors.js';
+import { hmmRangeFault } from './range-fault.js';
+import type { IntervalNotifier } from './notifiers.js';
+import type { Mm } from './mm.js';
+import type { Routine } from './engine/engine.js';
+import type { UpdateLock } from './update-lock.js';
+import type { WalkRange } from './range-fault.js';
+
+/** How long a loop goes on that makes no progress. Without a clock (a scheduler has none) it goes on. */
+const RETRY_DEADLINE = 10_000;
+
+/** hmm_range_fault with the lifetime and the lock that it asks for. EFAULT also if the process has gone. */
+export function* rangeFaultOnce(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<void> {
+  if (!mm.tryGet()) throw new HmmError('EFAULT', 'hmm_range_fault', 'the process has gone', { done: 0 });
+  try {
+    if (mm.engine.preemptive || !mm.lock.tryRead()) yield* mm.lock.read();
+    try {
+      yield* hmmRangeFault(mm, notifier, range);
+    } finally {
+      mm.lock.unlockRead();
+    }
+  } finally {
+    mm.put();
+  }
+}
+
+export interface LoopRequest<T> {
+  readonly mm: Mm;
+  readonly notifier: IntervalNotifier;
+  /** null: only this loop uses the notifier. */
+  readonly updateLock: UpdateLock | null;
+  readonly start: number;
+  readonly end: number;
+  readonly defaultFlags: bigint;
+  /** Scratch, one per page; holds the outputs when commit is called. */
+  readonly pfns: BigUint64Array;
+  /** Runs under the update lock with a sequence that still holds. Must not yield: that is what the lock is worth here. */
+  commit(pfns: BigUint64Array): T;
+}
+
+export function* runFaultLoop<T>(request: LoopRequest<T>): Routine<{ value: T; retries: number }> {
+  const { mm, notifier, updateLock, start, end, defaultFlags, pfns } = request;
+  const deadline = mm.machine.callbackTimeout === null ? Infinity : Date.now() + RETRY_DEADLINE;
+  for (let retries = 0; ; retries++) {
+    const notifierSequence = yield* notifier.subscriptions.readBegin(notifier);
+    // The mask is 0: what an earlier attempt left in pfns is no request.
+    const range: WalkRange = { start, end, notifierSequence, defaultFlags, pfnFlagsMask: 0n, pfns };
+    if (yield* walked(mm, notifier, range)) {
+      if (updateLock !== null) yield* updateLock.begin();
+      if (!notifier.readRetry(notifierSequence)) return { value: request.commit(pfns), retries };
+    }
+    if (Date.now() > deadline) throw new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: 0 });
+  }
+}
+
+/** False: EBUSY, begin again. */
+function* walked(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<boolean> {
+  try {
+    yield* rangeFaultOnce(mm, notifier, range);
+    return true;
+  } catch (error) {
+    if (error instanceof HmmError && error.code === 'EBUSY') return false;
+    throw error;
+  }
+}

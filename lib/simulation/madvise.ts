@@ -1,0 +1,188 @@
+/** madvise(2): do_madvise, madvise_walk_vmas and madvise_vma_behavior (mm/madvise.c). */
+import * as constants from '../constants.js';
+import { HmmError } from '../errors.js';
+import { PAGE, pageAlign } from './layout.js';
+import {
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_LOCKED,
+  VM_MAYWRITE,
+  VM_NOHUGEPAGE,
+  VM_RAND_READ,
+  VM_SEQ_READ,
+  VM_SHARED,
+  VM_WIPEONFORK,
+} from './layout.js';
+import { dontNeed, freePages, pageOut } from './madvise-pages.js';
+import { madvisePopulate } from './populate.js';
+import { modifyVma } from './vma-modify.js';
+import { notModelled, refuse } from './mm.js';
+import { punchHole } from './file-operations.js';
+import type { Mm } from './mm.js';
+import type { Routine } from './engine/engine.js';
+import type { Vma } from './vma.js';
+
+const MADV_HWPOISON = 100;
+const MADV_SOFT_OFFLINE = 101;
+
+/** Advice that works on pages, under mmap_lock held for reading. */
+const PAGE_ADVICE: ReadonlySet<number> = new Set([
+  constants.MADV_REMOVE,
+  constants.MADV_WILLNEED,
+  constants.MADV_DONTNEED,
+  constants.MADV_DONTNEED_LOCKED,
+  constants.MADV_COLD,
+  constants.MADV_PAGEOUT,
+  constants.MADV_FREE,
+  constants.MADV_POPULATE_READ,
+  constants.MADV_POPULATE_WRITE,
+]);
+
+/** Advice that changes the flags of VMAs: what becomes of them. */
+const FLAG_ADVICE: ReadonlyMap<number, { readonly set: number; readonly clear: number }> = new Map([
+  [constants.MADV_NORMAL, { set: 0, clear: VM_RAND_READ | VM_SEQ_READ }],
+  [constants.MADV_SEQUENTIAL, { set: VM_SEQ_READ, clear: VM_RAND_READ }],
+  [constants.MADV_RANDOM, { set: VM_RAND_READ, clear: VM_SEQ_READ }],
+  [constants.MADV_DONTFORK, { set: VM_DONTCOPY, clear: 0 }],
+  [constants.MADV_DOFORK, { set: 0, clear: VM_DONTCOPY }],
+  [constants.MADV_WIPEONFORK, { set: VM_WIPEONFORK, clear: 0 }],
+  [constants.MADV_KEEPONFORK, { set: 0, clear: VM_WIPEONFORK }],
+  [constants.MADV_DONTDUMP, { set: VM_DONTDUMP, clear: 0 }],
+  [constants.MADV_DODUMP, { set: 0, clear: VM_DONTDUMP }],
+  [constants.MADV_NOHUGEPAGE, { set: VM_NOHUGEPAGE, clear: 0 }],
+]);
+
+const UNMODELLED: ReadonlyMap<number, string> = new Map([
+  [constants.MADV_HUGEPAGE, 'transparent huge pages (MADV_HUGEPAGE)'],
+  [constants.MADV_COLLAPSE, 'transparent huge pages (MADV_COLLAPSE)'],
+  [constants.MADV_MERGEABLE, 'KSM (MADV_MERGEABLE)'],
+  [constants.MADV_UNMERGEABLE, 'KSM (MADV_UNMERGEABLE)'],
+  [MADV_HWPOISON, 'memory failure (MADV_HWPOISON)'],
+  [MADV_SOFT_OFFLINE, 'memory failure (MADV_SOFT_OFFLINE)'],
+]);
+
+export function* madvise(mm: Mm, start: number, length: number, advice: number): Routine<undefined> {
+  const unmodelled = UNMODELLED.get(advice);
+  if (unmodelled !== undefined) notModelled('madvise', unmodelled);
+  const onPages = PAGE_ADVICE.has(advice);
+  if (!onPages && !FLAG_ADVICE.has(advice)) refuse('EINVAL', 'madvise', 'an unknown advice');
+  if (start % PAGE !== 0) refuse('EINVAL', 'madvise', 'the address is not a multiple of the page size');
+  const end = start + pageAlign(length);
+  if (end === start) return undefined;
+
+  if (onPages) yield* mm.lock.read();
+  else yield* mm.lock.write();
+  try {
+    const populates = advice === constants.MADV_POPULATE_READ || advice === constants.MADV_POPULATE_WRITE;
+    if (populates && !mm.profile.populateCrossesHoles) yield* populateToHole(mm, start, end, advice);
+    else yield* walkVmas(mm, start, end, advice);
+  } finally {
+    if (onPages) mm.lock.unlockRead();
+    else mm.lock.unlockWrite();
+  }
+  return undefined;
+}
+
+/** madvise_walk_vmas: a hole is skipped, and reported when all VMAs have been done; an error of a VMA ends it at once. */
+function* walkVmas(mm: Mm, start: number, end: number, advice: number): Routine<void> {
+  let hole = false;
+  let at = start;
+  let vma = mm.vmas.find(at);
+  let prev = vma !== null && at > vma.start ? vma : mm.vmas.before(at);
+  for (;;) {
+    if (vma === null) refuse('ENOMEM', 'madvise', 'a hole');
+    if (at < vma.start) {
+      hole = true;
+      at = vma.start;
+      if (at >= end) break;
+    }
+    const partEnd: number = Math.min(vma.end, end);
+    prev = yield* visit(vma, prev, at, partEnd, advice);
+    at = Math.max(partEnd, prev?.end ?? 0);
+    if (at >= end) break;
+    vma = mm.vmas.find(prev?.end ?? at);
+  }
+  if (hole) refuse('ENOMEM', 'madvise', 'a hole');
+}
+
+/** madvise_populate of 6.12: page by page, whatever VMA it is in, up to the first hole. */
+function* populateToHole(mm: Mm, start: number, end: number, advice: number): Routine<void> {
+  for (let at = start; at < end;) {
+    const vma = mm.vmas.lookup(at);
+    if (vma === null) refuse('ENOMEM', 'madvise', 'a hole');
+    const partEnd = Math.min(vma.end, end);
+    yield* madvisePopulate(vma, at, partEnd, advice === constants.MADV_POPULATE_WRITE);
+    at = partEnd;
+  }
+}
+
+/** madvise_vma_behavior. Returns the VMA to go on after, or null if mmap_lock was dropped meanwhile. */
+function* visit(vma: Vma, prev: Vma | null, start: number, end: number, advice: number): Routine<Vma | null> {
+  switch (advice) {
+    case constants.MADV_DONTNEED:
+    case constants.MADV_DONTNEED_LOCKED:
+      if (advice === constants.MADV_DONTNEED && (vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
+      yield* dontNeed(vma, start, end);
+      return vma;
+    case constants.MADV_FREE:
+      if ((vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
+      if (!vma.anonymous) refuse('EINVAL', 'madvise', 'not anonymous private memory');
+      yield* freePages(vma, start, end);
+      return vma;
+    case constants.MADV_COLD:
+      // Only ages pages, which nothing here can see.
+      if ((vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
+      return vma;
+    case constants.MADV_PAGEOUT:
+      if ((vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
+      yield* pageOut(vma, start, end);
+      return vma;
+    case constants.MADV_POPULATE_READ:
+    case constants.MADV_POPULATE_WRITE:
+      yield* madvisePopulate(vma, start, end, advice === constants.MADV_POPULATE_WRITE);
+      return vma;
+    case constants.MADV_WILLNEED:
+      // Without swap the kernel answers EBADF, with it 0; which of the two is a matter of its configuration.
+      if (vma.anonymous) notModelled('madvise', 'swap (MADV_WILLNEED of anonymous memory)');
+      return vma;
+    case constants.MADV_REMOVE:
+      return yield* removePages(vma, start, end);
+    default:
+      return yield* changeFlags(vma, prev, start, end, advice);
+  }
+}
+
+/** madvise_remove: mmap_lock is dropped around the file operation. */
+function* removePages(vma: Vma, start: number, end: number): Routine<null> {
+  const { mm, file } = vma;
+  if ((vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
+  if (file === null) refuse('EINVAL', 'madvise', 'not the memory of a file');
+  if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) refuse('EACCES', 'madvise', 'not shared');
+  const offset = vma.pageIndex(start) * PAGE;
+  mm.lock.unlockRead();
+  try {
+    yield* punchHole(file, offset, end - start, 'madvise');
+  } finally {
+    yield* mm.lock.read();
+  }
+  return null;
+}
+
+/** madvise_update_vma, and the errors that madvise has of its own. */
+function* changeFlags(vma: Vma, prev: Vma | null, start: number, end: number, advice: number): Routine<Vma> {
+  const { set, clear } = FLAG_ADVICE.get(advice)!;
+  if (advice === constants.MADV_WIPEONFORK && (vma.file !== null || vma.shared)) {
+    refuse('EINVAL', 'madvise', 'not anonymous private memory');
+  }
+  const flags = (vma.flags & ~clear) | set;
+  if (flags === vma.flags) return vma;
+  try {
+    const changed = yield* modifyVma(vma, prev, start, end, flags, 'madvise');
+    changed.flags = flags;
+    return changed;
+  } catch (error) {
+    // "Kernel resources, such as slab, are temporarily unavailable": the limit of mappings comes out as EAGAIN too.
+    if (error instanceof HmmError && error.code === 'ENOMEM') refuse('EAGAIN', 'madvise', 'too many mappings');
+    throw error;
+  }
+}

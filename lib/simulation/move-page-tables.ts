@@ -1,0 +1,71 @@
+/** move_page_tables (mm/mremap.c): entries go to the new address, whole tables where both sides are aligned to them. */
+import { PAGE, PMD_SIZE, PTES, PUD_SIZE, alignDown, blockOf } from './layout.js';
+import type { Mm } from './mm.js';
+import type { Routine } from './engine/engine.js';
+import type { Vma } from './vma.js';
+
+export function* movePageTables(source: Vma, from: number, target: Vma, to: number, length: number): Routine<void> {
+  if (length === 0) return;
+  const { mm } = source;
+  const oldEnd = from + length;
+  let old = from;
+  let next = to;
+  if (mm.profile.mremapRealigns && length >= PMD_SIZE - (old % PMD_SIZE) && canRealign(source, old, target, next)) {
+    old = alignDown(old, PMD_SIZE);
+    next = alignDown(next, PMD_SIZE);
+  }
+  const range = yield* mm.invalidateStart('unmap', old, oldEnd);
+  for (let extent = 0; old < oldEnd; old += extent, next += extent) {
+    extent = moveOne(mm, old, oldEnd, next);
+  }
+  yield* mm.invalidateEnd(range);
+}
+
+/** try_realign_addr: both begin a VMA at the same offset in 2 MiB, and below both that block is free. */
+function canRealign(source: Vma, from: number, target: Vma, to: number): boolean {
+  if (from % PMD_SIZE === 0 || from % PMD_SIZE !== to % PMD_SIZE) return false;
+  return canAlignDown(source, from) && canAlignDown(target, to);
+}
+
+function canAlignDown(vma: Vma, address: number): boolean {
+  return vma.start === address && vma.mm.vmas.intersection(alignDown(address, PMD_SIZE), address) === null;
+}
+
+/** get_extent: to the next boundary of `size` on either side. */
+function extentOf(old: number, oldEnd: number, next: number, size: number): number {
+  return Math.min(size - (old % size), oldEnd - old, size - (next % size));
+}
+
+/** One step of the loop; returns the bytes that it covered. Tables of the target appear where the source has any. */
+function moveOne(mm: Mm, old: number, oldEnd: number, next: number): number {
+  const { pageTable } = mm;
+  const from = blockOf(old);
+  const to = blockOf(next);
+  let extent = extentOf(old, oldEnd, next, PUD_SIZE);
+  const pmd = pageTable.pmdTable(from);
+  if (pmd === null) return extent;
+  pageTable.ensurePudTable(to);
+  if (extent === PUD_SIZE && pageTable.pmdTable(to) === null) {
+    pageTable.replacePmdTable(from, null);
+    pageTable.replacePmdTable(to, pmd);
+    return extent;
+  }
+  extent = extentOf(old, oldEnd, next, PMD_SIZE);
+  pageTable.ensurePmdTable(to);
+  const table = pmd.entries[from % PTES]!;
+  if (table === null) return extent;
+  if (extent === PMD_SIZE && pageTable.table(to) === null) {
+    pageTable.replaceTable(from, null);
+    pageTable.replaceTable(to, table);
+    return extent;
+  }
+  const target = pageTable.ensureTable(to);
+  const first = (old / PAGE) % PTES;
+  const shift = ((next / PAGE) % PTES) - first;
+  for (let index = first; index < first + extent / PAGE; index++) {
+    if (!table.isPresent(index)) continue;
+    target.set(index + shift, table.frame(index), table.isWritable(index), table.bits[index]!);
+    table.clear(index);
+  }
+  return extent;
+}

@@ -1,0 +1,62 @@
+/** What differs between the kernels that the simulation can be, as data: one row a difference, one source a row. */
+
+export type KernelVersion = '6.1' | '6.12';
+
+export interface Profile {
+  readonly version: KernelVersion;
+  /**
+   * mm/mprotect.c: where PROTECTION_VMA is opened. 'pud': once per 512 GiB slice, at the first present PUD entry
+   * (change_pud_range); 'pmd': once per 1 GiB, at the first present PMD entry (change_pmd_range).
+   */
+  readonly protectionEventLevel: 'pud' | 'pmd';
+  /** mm/mprotect.c, can_change_pte_writable: a clean PTE of a private mapping stays read-only. */
+  readonly upgradeNeedsDirty: boolean;
+  /** mm/mprotect.c, mprotect_fixup: an anonymous mapping without anon_vma gives its commit charge back. */
+  readonly dropsAccountWhenReadOnly: boolean;
+  /** mm/mremap.c, try_realign_addr. */
+  readonly mremapRealigns: boolean;
+  /** mm/mmap.c, __get_unmapped_area: anonymous private mappings of n x 2 MiB are placed 2 MiB-aligned. */
+  readonly alignsHugeMappings: boolean;
+  /**
+   * What mmap() does when both neighbours fit but have anon_vmas that do not fit each other: 6.12 takes the lower one
+   * (mm/vma.c, vma_merge_new_range), 6.1 the upper one (mm/mmap.c, __mmap_region).
+   */
+  readonly mmapMergePrefers: 'prev' | 'next';
+  /** mm/madvise.c, madvise_populate: goes on behind a hole and reports ENOMEM at the end (6.1), or stops there. */
+  readonly populateCrossesHoles: boolean;
+  /** include/linux/mman.h, calc_vm_flag_bits: MAP_STACK gives VM_NOHUGEPAGE. */
+  readonly stackIsNoHugePage: boolean;
+  /** CONFIG_PER_VMA_LOCK: a fault in a VMA that nobody is changing does not need mmap_lock (mm/memory.c, lock_vma_under_rcu). */
+  readonly perVmaLock: boolean;
+  /** mm/vma.c, copy_vma: MREMAP_DONTUNMAP next to its own source may still merge with the other neighbour. */
+  readonly keptSourceMergesElsewhere: boolean;
+}
+
+export const PROFILES: { readonly [version in KernelVersion]: Profile } = {
+  '6.1': {
+    version: '6.1',
+    protectionEventLevel: 'pmd',
+    upgradeNeedsDirty: true,
+    dropsAccountWhenReadOnly: false,
+    mremapRealigns: false,
+    alignsHugeMappings: false,
+    mmapMergePrefers: 'next',
+    populateCrossesHoles: true,
+    stackIsNoHugePage: false,
+    perVmaLock: false,
+    keptSourceMergesElsewhere: false,
+  },
+  '6.12': {
+    version: '6.12',
+    protectionEventLevel: 'pud',
+    upgradeNeedsDirty: false,
+    dropsAccountWhenReadOnly: true,
+    mremapRealigns: true,
+    alignsHugeMappings: true,
+    mmapMergePrefers: 'prev',
+    populateCrossesHoles: false,
+    stackIsNoHugePage: true,
+    perVmaLock: true,
+    keptSourceMergesElsewhere: true,
+  },
+};

@@ -1,0 +1,205 @@
+/**
+ * hmm_range_fault (mm/hmm.c) over walk_page_range (mm/pagewalk.c). mmap_lock is held for reading.
+ *
+ * The walk goes by *stretches*: a gap between VMAs, a VMA that cannot be read, a hole at the level of the table that is
+ * missing, or the part of one PTE table. Outputs are written stretch by stretch; the first page that needs a fault has the
+ * rest of its stretch faulted, and the walk begins again there, if the notifier has not been hit meanwhile.
+ */
+import { HMM_PFN_ERROR, HMM_PFN_REQ_FAULT, HMM_PFN_REQ_WRITE } from '../constants.js';
+import { HIGH_WRITE, highWord, lowWord } from './page-table.js';
+import { HmmError } from '../errors.js';
+import { PAGE, PGD_SIZE, PMD_SIZE, PTES, PUD_SIZE, VM_READ, VM_WRITE, alignDown, blockOf } from './layout.js';
+import { tryFault, wpPageCopy } from './fault.js';
+import type { IntervalNotifier } from './notifiers.js';
+import type { Mm } from './mm.js';
+import type { PteTable } from './page-table.js';
+import type { Routine } from './engine/engine.js';
+import type { Vma } from './vma.js';
+
+/** struct hmm_range, as far as it matters without device memory of the range's owner. */
+export interface WalkRange {
+  readonly start: number;
+  readonly end: number;
+  readonly notifierSequence: number;
+  readonly defaultFlags: bigint;
+  readonly pfnFlagsMask: bigint;
+  readonly pfns: BigUint64Array;
+}
+
+/** Requests of a page, and what it needs: HMM_PFN_REQ_FAULT and _WRITE, HMM_NEED_FAULT and _WRITE_FAULT. */
+const FAULT = 2;
+const WRITE = 1;
+
+function requestBits(flags: bigint): number {
+  return ((flags & HMM_PFN_REQ_FAULT) !== 0n ? FAULT : 0) | ((flags & HMM_PFN_REQ_WRITE) !== 0n ? WRITE : 0);
+}
+
+/** @throws HmmError EBUSY (begin again with readBegin), EFAULT, EPERM; entries before the one that failed hold outputs */
+export function* hmmRangeFault(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<void> {
+  const walk = new Walk(mm, range);
+  let at = range.start;
+  for (;;) {
+    if (notifier.readRetry(range.notifierSequence)) {
+      throw new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: (at - range.start) / PAGE });
+    }
+    // From here on to the next fault nothing sleeps; with a scheduler, others may run between stretches.
+    let next = at;
+    while (next < range.end) {
+      const reached = walk.stretch(next);
+      if (reached < 0) break;
+      next = reached;
+      if (mm.engine.preemptive) yield 'walk_page_range';
+    }
+    if (next >= range.end) return;
+    at = walk.faultStart;
+    yield* hmmVmaFault(walk.faultVma!, at, walk.faultEnd, walk.faultNeeds, range);
+  }
+}
+
+/** hmm_vma_fault: every page of [start, end), in the way that the first one needs. */
+function* hmmVmaFault(vma: Vma, start: number, end: number, needs: number, range: WalkRange): Routine<void> {
+  const write = (needs & WRITE) !== 0;
+  const done = (start - range.start) / PAGE;
+  if (write && (vma.flags & VM_WRITE) === 0)
+    throw new HmmError('EPERM', 'hmm_range_fault', undefined, { address: start, done });
+  for (let address = start; address < end; address += PAGE) {
+    if (vma.mm.engine.preemptive) yield 'handle_mm_fault';
+    let result = tryFault(vma, address, write);
+    if (result === 'copy') result = yield* wpPageCopy(vma, address);
+    if (result !== 'done') throw new HmmError('EFAULT', 'hmm_range_fault', undefined, { address, done });
+  }
+}
+
+class Walk {
+  faultVma: Vma | null = null;
+  faultStart = 0;
+  faultEnd = 0;
+  faultNeeds = 0;
+  readonly #mm: Mm;
+  readonly #range: WalkRange;
+  readonly #defaults: number;
+  readonly #mask: number;
+  /** The caller's entries by halves. */
+  readonly #words: Int32Array;
+
+  constructor(mm: Mm, range: WalkRange) {
+    this.#mm = mm;
+    this.#range = range;
+    this.#defaults = requestBits(range.defaultFlags);
+    this.#mask = requestBits(range.pfnFlagsMask);
+    this.#words = new Int32Array(range.pfns.buffer, range.pfns.byteOffset, range.pfns.length * 2);
+  }
+
+  /** Handles the stretch at `address`. Returns where the next one begins, or -1 if this one must be faulted first. */
+  stretch(address: number): number {
+    const { start, end, pfns } = this.#range;
+    const first = (address - start) / PAGE;
+    const vma = this.#mm.vmas.find(address);
+    if (vma === null || vma.start > address)
+      return this.#inaccessible(address, vma === null ? end : Math.min(end, vma.start));
+    const limit = Math.min(end, vma.end);
+    if ((vma.flags & VM_READ) === 0) return this.#inaccessible(address, limit);
+
+    // All the tables of a VMA in one go, without the lookups above, as long as nothing has to be decided.
+    let at = address;
+    let index = first;
+    for (;;) {
+      const table = this.#mm.pageTable.table(blockOf(at));
+      const next = Math.min(limit, table === null ? this.#holeEnd(at) : alignDown(at, PMD_SIZE) + PMD_SIZE);
+      const count = (next - at) / PAGE;
+      const from = (at / PAGE) % PTES;
+      if (table === null) {
+        const needs = this.#needs(index, count);
+        if (needs !== 0) return this.#fault(vma, at, next, needs);
+        pfns.fill(0n, index, index + count);
+      } else if (this.#satisfied(table)) {
+        pfns.set(count === PTES ? table.entries : table.entries.subarray(from, from + count), index);
+      } else if (!this.#entries(vma, table, from, count, index, at, next)) {
+        return -1;
+      }
+      if (next === limit || this.#mm.engine.preemptive) return next;
+      at = next;
+      index += count;
+    }
+  }
+
+  /** No VMA, or hmm_vma_walk_test: an error for the whole part, unless a fault is asked for, which is a failure. */
+  #inaccessible(address: number, end: number): number {
+    const { start, pfns } = this.#range;
+    const first = (address - start) / PAGE;
+    const count = (end - address) / PAGE;
+    if (this.#needs(first, count) !== 0) {
+      throw new HmmError('EFAULT', 'hmm_range_fault', undefined, { address, done: first });
+    }
+    pfns.fill(HMM_PFN_ERROR, first, first + count);
+    return end;
+  }
+
+  /** The end of what one missing table would cover: 512 GiB, 1 GiB or 2 MiB. */
+  #holeEnd(address: number): number {
+    const { pageTable } = this.#mm;
+    const block = blockOf(address);
+    if (pageTable.slices[block >>> 18] == null) return alignDown(address, PGD_SIZE) + PGD_SIZE;
+    if (pageTable.pmdTable(block) === null) return alignDown(address, PUD_SIZE) + PUD_SIZE;
+    return alignDown(address, PMD_SIZE) + PMD_SIZE;
+  }
+
+  /** Whether no page of the table can need anything: nobody asks, or all that the range asks for is there. */
+  #satisfied(table: PteTable): boolean {
+    if (((this.#defaults | this.#mask) & FAULT) === 0) return true;
+    if (this.#mask !== 0 || (this.#defaults & FAULT) === 0) return false;
+    return (this.#defaults & WRITE) !== 0 ? table.writable === PTES : table.present === PTES;
+  }
+
+  /** hmm_range_need_fault over pages that are not present */
+  #needs(first: number, count: number): number {
+    if (((this.#defaults | this.#mask) & FAULT) === 0) return 0;
+    let needs = 0;
+    if ((this.#defaults & FAULT) !== 0) {
+      needs = this.#defaults;
+      if (needs === (FAULT | WRITE)) return needs;
+    }
+    if (this.#mask === 0) return needs;
+    for (let index = first; index < first + count; index++) {
+      const request = this.#request(index);
+      if ((request & FAULT) !== 0) needs |= request;
+      if (needs === (FAULT | WRITE)) return needs;
+    }
+    return needs;
+  }
+
+  /** The effective request of a page: (pfns[i] & mask) | defaults. */
+  #request(index: number): number {
+    return ((this.#words[highWord(index)]! >>> 30) & this.#mask) | this.#defaults;
+  }
+
+  /** hmm_vma_handle_pte over a part of a table. False: a page needs a fault, and with it all of the rest. */
+  #entries(vma: Vma, table: PteTable, from: number, count: number, first: number, start: number, end: number): boolean {
+    const words = this.#words;
+    const source = table.words;
+    const mask = this.#mask;
+    const defaults = this.#defaults;
+    for (let offset = 0; offset < count; offset++) {
+      const high = source[highWord(from + offset)]!;
+      const request = ((words[highWord(first + offset)]! >>> 30) & mask) | defaults;
+      if ((request & FAULT) !== 0) {
+        const needs = (request & WRITE) !== 0 && (high & HIGH_WRITE) === 0 ? FAULT | WRITE : high < 0 ? 0 : FAULT;
+        if (needs !== 0) {
+          this.#fault(vma, start + offset * PAGE, end, needs);
+          return false;
+        }
+      }
+      words[highWord(first + offset)] = high;
+      words[lowWord(first + offset)] = source[lowWord(from + offset)]!;
+    }
+    return true;
+  }
+
+  #fault(vma: Vma, start: number, end: number, needs: number): number {
+    this.faultVma = vma;
+    this.faultStart = start;
+    this.faultEnd = end;
+    this.faultNeeds = needs;
+    return -1;
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * The update lock of a mirror, which a program can hold from one call to another (kernel-module/update_lock.c). The
+ * short critical sections of the mirror itself need no lock here: nothing in them yields.
+ */
+import { HmmError } from '../errors.js';
+import { Wait } from './engine/engine.js';
+import type { BackendLock } from '../backend.js';
+import type { Engine, Routine } from './engine/engine.js';
+
+export class UpdateLock implements BackendLock {
+  readonly #engine: Engine;
+  /** 'taken': an invalidation took it from its holder, who has not noticed yet. */
+  #state: 'free' | 'held' | 'taken' = 'free';
+  /** In order of arrival; an acquirer is given the lock, the others look again. */
+  readonly #queue: { readonly wait: Wait; readonly acquires: boolean }[] = [];
+  /** Invalidations that wait for the holder; nobody is given the lock before them. */
+  readonly #invalidations: Wait[] = [];
+  #removed = false;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  async acquire(): Promise<void> {
+    await this.#engine.start('lock', this.#acquire());
+  }
+
+  release(): void {
+    const state = this.#state;
+    this.#state = 'free';
+    this.#changed();
+    if (state === 'free') throw new HmmError('EINVAL', 'unlock', 'the lock is not held');
+    if (state === 'taken')
+      throw new HmmError('ETIMEDOUT', 'unlock', 'an invalidation could not wait any longer and took the lock');
+  }
+
+  /** For what changes the page table, other than invalidations: waits until the program's lock is free. */
+  *begin(): Routine<void> {
+    if (this.#engine.preemptive) yield 'mutex_lock';
+    while (this.#state === 'held' && !this.#removed) yield* this.#wait(false);
+    this.#checkRemoved();
+  }
+
+  /**
+   * The same for an invalidation, which waits no longer than `timeout` ms (null: no bound) and then takes the lock away.
+   * @returns null if there is nothing to wait for
+   */
+  beginInvalidation(timeout: number | null): Routine<void> | null {
+    return this.#state === 'held' && !this.#removed ? this.#beginInvalidation(timeout) : null;
+  }
+
+  /** Nobody will wait any more: whoever does now gets ENOENT. */
+  remove(): void {
+    this.#removed = true;
+    this.#changed();
+  }
+
+  *#acquire(): Routine<void> {
+    if (this.#engine.preemptive) yield 'mutex_lock';
+    this.#checkRemoved();
+    if (this.#state === 'free' && this.#queue.length === 0 && this.#invalidations.length === 0) {
+      this.#state = 'held';
+      return;
+    }
+    yield* this.#wait(true);
+    this.#checkRemoved();
+  }
+
+  *#beginInvalidation(timeout: number | null): Routine<void> {
+    const wait = new Wait(this.#engine, 'mutex_lock');
+    this.#invalidations.push(wait);
+    const steal = (): void => {
+      if (this.#state === 'held') this.#state = 'taken';
+      wait.settle();
+    };
+    const timer = timeout === null ? null : setTimeout(steal, timeout);
+    yield wait;
+    if (timer !== null) clearTimeout(timer);
+    this.#invalidations.splice(this.#invalidations.indexOf(wait), 1);
+    this.#changed();
+  }
+
+  *#wait(acquires: boolean): Routine<void> {
+    const wait = new Wait(this.#engine, 'mutex_lock');
+    this.#queue.push({ wait, acquires });
+    yield wait;
+  }
+
+  #changed(): void {
+    if (this.#removed) {
+      for (const { wait } of this.#queue.splice(0)) wait.settle();
+      for (const wait of this.#invalidations) wait.settle();
+      return;
+    }
+    if (this.#state === 'held') return;
+    for (const wait of this.#invalidations) wait.settle();
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      if (next.acquires && (this.#state !== 'free' || this.#invalidations.length > 0)) return;
+      this.#queue.shift();
+      if (next.acquires) this.#state = 'held';
+      next.wait.settle();
+      if (next.acquires) return;
+    }
+  }
+
+  #checkRemoved(): void {
+    if (this.#removed) throw new HmmError('ENOENT', 'lock', 'the mirror has been removed');
+  }
+}

@@ -1,0 +1,54 @@
+// What the functions of one context share.
+#pragma once
+
+#include <node_api.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "device.h"
+#include "poller.h"
+
+namespace hmm {
+
+// Memory of a typed array that many requests use, so that each need not ask for it anew: that takes longer than a small
+// request. Only sound because lib/kernel looks, in the same turn and before every such request, whether the array still
+// has its length: one whose buffer was detached has none.
+struct BoundMemory {
+  uint8_t* data = nullptr;
+  size_t size = 0;
+  napi_ref reference = nullptr;
+};
+
+// JavaScript thread only. Freed when the last of the functions has been collected.
+struct ContextState {
+  ~ContextState() {
+    if (poller) poller->Close();
+    const napi_ref references[] = {request_reference, range_reference, pfns.reference, piece.reference};
+    for (napi_ref reference : references) {
+      if (reference != nullptr) napi_delete_reference(env, reference);
+    }
+  }
+
+  napi_env env = nullptr;
+  Device device;
+  // The argument of the next request, in the memory of an array that JavaScript fills in: a request then costs no
+  // conversion. The array never leaves lib/kernel, which detaches nothing, and is kept alive by the reference.
+  RequestBlock* request = nullptr;
+  napi_ref request_reference = nullptr;
+  // The same for rangeFaultBound() alone: what the last call left need not be written again.
+  RequestBlock* range = nullptr;
+  napi_ref range_reference = nullptr;
+  BoundMemory pfns;
+  // What readBound() reads into.
+  BoundMemory piece;
+  std::shared_ptr<Poller> poller;
+};
+
+// Adds the functions that issue a request on the JavaScript thread, and must not sleep.
+bool AddInlineRequests(napi_env env, napi_value object, const std::shared_ptr<ContextState>& context);
+
+// Adds the functions that issue a request on the thread pool.
+bool AddPooledRequests(napi_env env, napi_value object, const std::shared_ptr<ContextState>& context);
+
+}  // namespace hmm

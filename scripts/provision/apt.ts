@@ -1,0 +1,82 @@
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { cacheRoot } from './cache.js';
+import { parseDepends, parseSearch, parseSimulation } from './packages.js';
+import { requireTool, runTool, type Progress, type ToolOptions } from './tools.js';
+
+const INSTALL_HINT = 'node-hmm fetches kernels from the archive of a Debian machine';
+
+/**
+ * The distribution's archive, used without root and without installing anything: packages are downloaded and
+ * unpacked. The machine's own package lists are read; when they are missing or name versions that are gone, newer
+ * ones are fetched into the cache, and the machine's stay as they are.
+ */
+export class Apt {
+  readonly #progress: Progress;
+  readonly #tool: ToolOptions;
+  #options: string[] = [];
+
+  constructor(progress: Progress, signal?: AbortSignal) {
+    this.#progress = progress;
+    this.#tool = { signal, env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' } };
+    for (const tool of ['apt-get', 'apt-cache', 'dpkg-deb']) requireTool(tool, 'fetching packages', INSTALL_HINT);
+  }
+
+  /** Fetches package lists into the cache; later calls use them. */
+  async update(): Promise<void> {
+    const state = join(cacheRoot(), 'apt');
+    mkdirSync(join(state, 'lists', 'partial'), { recursive: true });
+    mkdirSync(join(state, 'archives', 'partial'), { recursive: true });
+    this.#options = [
+      ...['-o', `Dir::State=${state}`, '-o', `Dir::State::lists=${join(state, 'lists')}`],
+      ...['-o', `Dir::Cache=${state}`, '-o', 'Dir::State::status=/var/lib/dpkg/status'],
+    ];
+    this.#progress('updating package lists');
+    await this.#get(['update']);
+  }
+
+  /** Names of packages that match an extended regular expression. */
+  async search(pattern: string): Promise<string[]> {
+    return parseSearch(await this.#cache(['search', '--names-only', pattern]));
+  }
+
+  async depends(name: string): Promise<string[]> {
+    return parseDepends(await this.#cache(['depends', name]));
+  }
+
+  /**
+   * The packages, and those that they need, that this machine does not have installed.
+   * @param always matches those to name even so.
+   */
+  async missing(names: readonly string[], always?: RegExp): Promise<string[]> {
+    const simulate = ['--simulate', '--no-install-recommends', '-o', 'Dir::State::status=/dev/null', 'install'];
+    const closure = parseSimulation(await this.#get([...simulate, ...names]));
+    const listing = await runTool('dpkg-query', ['-W', '-f', '${Package} ${Status}\\n'], this.#tool);
+    const installed = new Set(
+      [...listing.toString().matchAll(/^(\S+) \S+ ok installed$/gm)].map((match) => match[1] ?? ''),
+    );
+    return closure.filter((name) => names.includes(name) || always?.test(name) === true || !installed.has(name));
+  }
+
+  /** Downloads packages and unpacks them below `root`, without running anything of theirs. */
+  async unpack(names: readonly string[], root: string, downloads: string): Promise<void> {
+    mkdirSync(downloads, { recursive: true });
+    this.#progress(`downloading ${names.join(' ')}`);
+    await this.#get(['download', ...names], downloads);
+    for (const file of readdirSync(downloads).filter((name) => name.endsWith('.deb'))) {
+      await runTool('dpkg-deb', ['-x', join(downloads, file), root], this.#tool);
+    }
+  }
+
+  async #get(args: readonly string[], cwd?: string): Promise<string> {
+    // Without the sandbox user: it could not read a cache below root's home folder, and would only warn about it.
+    const options = [...this.#options, '-o', 'APT::Sandbox::User=root', '-q', '-y'];
+    const tool = cwd === undefined ? this.#tool : { ...this.#tool, cwd };
+    return (await runTool('apt-get', [...options, ...args], tool)).toString();
+  }
+
+  async #cache(args: readonly string[]): Promise<string> {
+    return (await runTool('apt-cache', [...this.#options, ...args], this.#tool)).toString();
+  }
+}

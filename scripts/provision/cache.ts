@@ -1,0 +1,112 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { Progress } from './tools.js';
+
+/** Where kernels, QEMU and builds are kept: NODE_HMM_CACHE, or node-hmm below the user's cache folder. */
+export function cacheRoot(env: NodeJS.ProcessEnv = process.env): string {
+  const own = env['NODE_HMM_CACHE'];
+  if (own !== undefined && own !== '') return own;
+  const xdg = env['XDG_CACHE_HOME'];
+  return join(xdg !== undefined && xdg !== '' ? xdg : join(homedir(), '.cache'), 'node-hmm');
+}
+
+/** A short name for what a result was made from; different inputs give different names. */
+export function contentKey(...parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${part.length}:`).update(part);
+  return hash.digest('hex').slice(0, 20);
+}
+
+/**
+ * Returns the folder at `target`, made by `make` if it is not there. It appears whole or not at all: it is made
+ * under another name and renamed. Two processes that need it at once: one makes it, the other waits.
+ * @param make fills the empty folder that it is given.
+ */
+export async function cachedFolder(
+  target: string,
+  progress: Progress,
+  make: (folder: string) => Promise<void>,
+): Promise<string> {
+  if (existsSync(target)) return target;
+  mkdirSync(dirname(target), { recursive: true });
+  return await withLock(`${target}.lock`, progress, async () => {
+    if (existsSync(target)) return target;
+    const draft = `${target}.${randomUUID()}.tmp`;
+    mkdirSync(draft);
+    try {
+      await make(draft);
+      publish(draft, target);
+    } finally {
+      rmSync(draft, { recursive: true, force: true });
+    }
+    return target;
+  });
+}
+
+function publish(draft: string, target: string): void {
+  try {
+    renameSync(draft, target);
+  } catch (error) {
+    // Somebody else was faster (see withLock); theirs is as good.
+    if (!existsSync(target)) throw error;
+  }
+}
+
+/** Replaces a small file at once, for readers that do not lock. */
+export function writeFileAtomically(path: string, data: string | Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const draft = `${path}.${randomUUID()}.tmp`;
+  try {
+    writeFileSync(draft, data);
+    renameSync(draft, path);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function holderIsGone(lock: string): boolean {
+  let pid: number;
+  try {
+    pid = Number(readFileSync(lock, 'utf8'));
+  } catch {
+    return false; // released just now
+  }
+  if (!Number.isInteger(pid) || pid <= 0) return false; // not written yet
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
+/**
+ * Saves work, not correctness: taking over the lock of a dead process has a race that lets two in, and then the
+ * atomic rename in `publish` decides.
+ */
+async function withLock<T>(lock: string, progress: Progress, work: () => Promise<T>): Promise<T> {
+  for (let announced = false; ;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    if (holderIsGone(lock)) {
+      rmSync(lock, { force: true });
+      continue;
+    }
+    if (!announced) progress(`waiting for another process that holds ${lock}`);
+    announced = true;
+    await sleep(200);
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}

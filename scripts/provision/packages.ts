@@ -1,0 +1,47 @@
+/** Pure readers of what apt prints, and the choice of a kernel version. */
+
+/** Package names in the output of `apt-cache search --names-only`. */
+export function parseSearch(output: string): string[] {
+  return output
+    .split('\n')
+    .map((line) => line.split(' - ')[0]?.trim() ?? '')
+    .filter((name) => name !== '');
+}
+
+/** Direct dependencies (alternatives included) in the output of `apt-cache depends PACKAGE`. */
+export function parseDepends(output: string): string[] {
+  const names = [...output.matchAll(/^\s*\|?(?:Pre)?Depends: <?([^\s<>:]+)>?/gm)].map((match) => match[1] ?? '');
+  return [...new Set(names)];
+}
+
+/** Packages that `apt-get --simulate install` would install. */
+export function parseSimulation(output: string): string[] {
+  return [...output.matchAll(/^Inst (\S+)/gm)].map((match) => (match[1] ?? '').split(':')[0] ?? '');
+}
+
+/** Orders release names by the numbers in them: 6.1.0-9 before 6.1.0-56. */
+export function compareReleases(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true });
+}
+
+export interface KernelPackages {
+  /** uname -r */
+  readonly release: string;
+  readonly image: string;
+  readonly headers: string;
+}
+
+/**
+ * The newest kernel of which both image and headers are in the archive; a signed image before its unsigned twin.
+ * @param names package names, in any order.
+ * @param imagePattern matches image packages; group 1 is the release.
+ */
+export function pickKernel(names: readonly string[], imagePattern: RegExp): KernelPackages | undefined {
+  const images = names.flatMap((image) => {
+    const release = imagePattern.exec(image)?.[1];
+    const headers = `linux-headers-${release}`;
+    return release !== undefined && names.includes(headers) ? [{ release, image, headers }] : [];
+  });
+  images.sort((a, b) => compareReleases(b.release, a.release) || a.image.length - b.image.length);
+  return images[0];
+}

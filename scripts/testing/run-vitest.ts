@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { readVitestReport, single, type LegResult } from './report.js';
+
+const require = createRequire(import.meta.url);
+
+export interface VitestRun {
+  readonly folders: readonly string[];
+  /** HMM_TEST_TARGET: where the conformance suite runs. */
+  readonly target?: string;
+}
+
+/** The command that runs vitest over some folders and leaves its report in `report`. */
+export function vitestCommand(folders: readonly string[], report: string): string[] {
+  const vitest = path.join(path.dirname(require.resolve('vitest/package.json')), 'vitest.mjs');
+  return [
+    process.execPath,
+    vitest,
+    'run',
+    '--configLoader=native',
+    // One process for all files: each would load the test runner anew, which takes longest of all in a translated guest.
+    '--no-isolate',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...folders,
+  ];
+}
+
+export function newReportFolder(): string {
+  return mkdtempSync(path.join(tmpdir(), 'node-hmm-test-'));
+}
+
+/** Runs tests on this machine. */
+export async function runVitest(leg: string, { folders, target }: VitestRun): Promise<LegResult> {
+  const report = path.join(newReportFolder(), 'report.json');
+  const [program, ...args] = vitestCommand(folders, report);
+  const child = spawn(program!, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...(target === undefined ? {} : { HMM_TEST_TARGET: target }) },
+  });
+  const status = await new Promise<string>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(signal ?? `status ${code}`));
+  });
+  return withStatus(leg, report, status, status === 'status 0');
+}
+
+/** The report, unless the run ended badly without a failed test to show for it: that is a failure of its own. */
+export function withStatus(leg: string, report: string, status: string, ok: boolean): LegResult {
+  let result: LegResult;
+  try {
+    result = readVitestReport(leg, report);
+  } catch (error) {
+    return single(leg, false, `no report (${status}): ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (ok || result.failed > 0) return result;
+  return { ...result, failed: 1, notes: [...result.notes, `vitest ended with ${status}`] };
+}

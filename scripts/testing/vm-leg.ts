@@ -1,0 +1,61 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { VmError } from '../vm/errors.js';
+import { runInVm } from '../vm/run.js';
+import { merge, single, type LegResult } from './report.js';
+import { newReportFolder, vitestCommand, withStatus } from './run-vitest.js';
+
+/**
+ * Folders and how they run. What the kernel does must not depend on which processor a page's last user ran on (a page in
+ * another one's batch of pages to be put on the LRU is not reused after a fork), so the conformance suite is kept on
+ * one; the tests of concurrency have both.
+ */
+const SUITES = [
+  { name: 'conformance', folders: ['test/conformance'], prefix: ['taskset', '1'] },
+  { name: 'concurrency', folders: ['test/concurrency', 'test/lifecycle'], prefix: [] },
+] as const;
+
+/** Seconds: far beyond what it takes, so that a hang ends. */
+const TIME_LIMIT = 1500;
+
+/** Boots one kernel and runs the example and the suites there, on the real module. */
+export async function runVmLeg(kernel: string): Promise<LegResult> {
+  const reports = newReportFolder();
+  const quote = (words: readonly string[]) => words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
+  const steps = SUITES.map(({ name, folders, prefix }) => {
+    const command = [...prefix, ...vitestCommand(folders, path.join(reports, `${name}.json`))];
+    return `${quote(command)}; echo $? > ${quote([path.join(reports, `${name}.status`)])}`;
+  });
+  const example = `${quote([process.execPath, 'dist/examples/mirror-a-process.js', '--backend', 'kernel'])} || exit 1`;
+  try {
+    const result = await runInVm({
+      kernel,
+      command: ['/bin/sh', '-c', [example, ...steps].join('\n')],
+      env: { ...process.env, HMM_TEST_TARGET: 'kernel' },
+      writable: [reports],
+      timeout: TIME_LIMIT,
+      stdout: (chunk) => void process.stdout.write(chunk),
+      stderr: (chunk) => void process.stderr.write(chunk),
+      progress: (line) => process.stderr.write(`${kernel}: ${line}\n`),
+      onBoot: (boot) =>
+        console.log(`${kernel}: Linux ${boot.kernelRelease} under ${boot.accelerator} (${boot.reason})`),
+    });
+    return merge(kernel, [
+      single('npm start', result.status === 0, result.status === 0 ? undefined : `npm start: status ${result.status}`),
+      ...SUITES.map(({ name }) => suiteResult(name, reports)),
+      single('kernel log', result.splats.length === 0, result.splats.join('\n') || undefined),
+      single('module unloads', result.unloadFailure === undefined, result.unloadFailure),
+    ]);
+  } catch (error) {
+    if (!(error instanceof VmError)) throw error;
+    const splats = error.splats.map((splat) => `\nkernel splat:\n${splat}`).join('');
+    return single(kernel, false, `${error.failure}: ${error.message}\n${error.logTail}${splats}`);
+  }
+}
+
+function suiteResult(name: string, reports: string): LegResult {
+  const file = path.join(reports, `${name}.status`);
+  const status = existsSync(file) ? readFileSync(file, 'utf8').trim() : 'none: it was never run, or did not end';
+  return withStatus(name, path.join(reports, `${name}.json`), `status ${status}`, status === '0');
+}

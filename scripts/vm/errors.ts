@@ -1,0 +1,38 @@
+/** What went wrong with the machine itself, as opposed to the command that ran in it. */
+export type VmFailure =
+  | 'unsupported' // this host cannot run such a machine
+  | 'provisioning' // a package, a tool or a build is missing or failed
+  | 'boot' // the kernel did not reach its first program in time
+  | 'setup' // the first program could not mount, load or start something
+  | 'panic' // the kernel panicked
+  | 'died' // QEMU ended without being asked to
+  | 'timeout' // the time limit of the caller ran out
+  | 'aborted'; // the caller's signal
+
+export interface VmErrorDetails {
+  /** The end of the kernel log, without splats singled out. */
+  readonly logTail?: string;
+  /** Kernel splats seen before the failure. */
+  readonly splats?: readonly string[];
+  /** Whether the command had been started: if not, the run can be repeated. */
+  readonly commandStarted?: boolean;
+  readonly cause?: unknown;
+}
+
+/** The machine failed; nothing is known about the command. The command line's exit status for it is 69. */
+export class VmError extends Error {
+  override readonly name = 'VmError';
+  readonly code = 'ERR_HMM_VM';
+  readonly failure: VmFailure;
+  readonly logTail: string;
+  readonly splats: readonly string[];
+  readonly commandStarted: boolean;
+
+  constructor(failure: VmFailure, message: string, details: VmErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.failure = failure;
+    this.logTail = details.logTail ?? '';
+    this.splats = details.splats ?? [];
+    this.commandStarted = details.commandStarted ?? false;
+  }
+}

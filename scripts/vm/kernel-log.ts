@@ -1,0 +1,68 @@
+/** Reads the kernel's console: what is a splat, and what to show of it. */
+
+/** Lines that no healthy run prints; matched after the time stamp has been removed. */
+const SPLAT_PATTERNS: readonly RegExp[] = [
+  /\bBUG:/,
+  /^WARNING:/,
+  /\bKASAN:/,
+  /\bUBSAN:/,
+  /\bpossible .*(?:dependency|locking|deadlock)/,
+  /\binconsistent lock state/,
+  /\bINFO: suspicious RCU|\bsuspicious RCU usage/,
+  /\bunreferenced object 0x/,
+  /\bgeneral protection/,
+  /\bOops\b/,
+  /\bhung task/,
+  /\bblocked for more than/,
+  /\brefcount_t:/,
+  /\bsleeping function called/,
+  /\bKernel panic - not syncing/,
+];
+
+/** Lines shown of one splat: a lockdep report or a stack trace, not the whole log. */
+const SPLAT_LINES = 60;
+
+const PREFIX = /^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[[^\]]*\])? ?/;
+
+function isSplatLine(line: string): boolean {
+  const text = line.replace(PREFIX, '');
+  return SPLAT_PATTERNS.some((pattern) => pattern.test(text));
+}
+
+/**
+ * Finds the splats in a kernel log.
+ * @param log the console's output; CR LF and LF line ends.
+ * @returns each splat with its report: up to its own end mark, the next splat after it, or 60 lines.
+ */
+export function findSplats(log: string): string[] {
+  const lines = log.split(/\r?\n/);
+  const splats: string[] = [];
+  for (let i = 0; i < lines.length; i++) {
+    if (!isSplatLine(lines[i] ?? '')) continue;
+    let end = i + 1;
+    while (end < lines.length && end - i < SPLAT_LINES && !(lines[end - 1] ?? '').includes('---[ end ')) end++;
+    const report = lines.slice(i, end);
+    while (report.length > 1 && report.at(-1)?.trim() === '') report.pop();
+    splats.push(report.join('\n'));
+    i = end - 1;
+  }
+  return splats;
+}
+
+export function logTail(log: string, lines = 40): string {
+  const all = log.replaceAll('\r\n', '\n').trimEnd().split('\n');
+  return all.slice(-lines).join('\n');
+}
+
+export function hasPanicked(log: string): boolean {
+  return log.includes('Kernel panic - not syncing');
+}
+
+/**
+ * QEMU before 8.1 may run a stale translation of code that the kernel is just patching, when several translated
+ * processors run in parallel: the kernel then dies of its own breakpoint ("int3"). It patches most while it boots; seen
+ * there in up to one boot of twenty, the more the busier the host.
+ */
+export function hasTranslatorFault(splats: readonly string[]): boolean {
+  return splats.some((splat) => /\bint3: /.test(splat));
+}

@@ -1,0 +1,251 @@
+/**
+ * The retry pattern under real concurrency: a thread of the process maps, unmaps, moves and protects its pages, while the
+ * device populates and reads them. On the kernel the two run on processors of their own; on the simulation a random
+ * scheduler takes turns at every preemption point.
+ *
+ * Each page holds a stamp: its own number and a generation that only grows. A translation that outlived its page would show
+ * the stamp of another page, whose frame it has become, or a generation from before the batch that runs.
+ */
+import {
+  DriverPageTable,
+  HMM_PFN_REQ_FAULT,
+  HmmError,
+  HmmRange,
+  MADV_DONTNEED,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  PROT_READ,
+  PROT_WRITE,
+  openHmm,
+  type AddressSpace,
+  type Hmm,
+  type Operation,
+  type Scheduler,
+} from 'node-hmm';
+import { afterEach, expect, it } from 'vitest';
+import { BASE, GiB, PAGE, onKernel, simulated } from '../conformance/support.js';
+
+const PAGES = 16;
+const GENERATIONS = 12;
+const SPARE = BASE + 64 * GiB;
+const FIXED = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+const MOVE = { flags: MREMAP_MAYMOVE | MREMAP_FIXED };
+
+const open: Hmm[] = [];
+afterEach(async () => {
+  for (const hmm of open.splice(0)) await hmm.close();
+});
+
+/** Takes turns by a xorshift generator: the same seed, the same interleaving. */
+class RandomScheduler implements Scheduler {
+  #state: bigint;
+  constructor(seed: bigint) {
+    this.#state = seed;
+  }
+  newExecution() {
+    return true;
+  }
+  nextTask(runnable: readonly { id: number }[]) {
+    return runnable[Number(this.nextU64() % BigInt(runnable.length))]!.id;
+  }
+  nextU64() {
+    this.#state ^= (this.#state << 13n) & 0xffff_ffff_ffff_ffffn;
+    this.#state ^= this.#state >> 7n;
+    this.#state ^= (this.#state << 17n) & 0xffff_ffff_ffff_ffffn;
+    return this.#state;
+  }
+}
+
+async function openConcurrent(): Promise<{ hmm: Hmm; space: AddressSpace }> {
+  const hmm = await openHmm(
+    onKernel
+      ? { backend: 'kernel' }
+      : { backend: 'simulation', kernel: simulated, scheduler: new RandomScheduler(0x9e37_79b9n) },
+  );
+  open.push(hmm);
+  return { hmm, space: await hmm.createAddressSpace() };
+}
+
+function stamp(page: number, generation: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setUint32(0, page + 1, true);
+  new DataView(bytes.buffer).setUint32(4, generation, true);
+  return bytes;
+}
+
+/** One generation of one page: its mapping is disturbed in one of four ways, then it is stamped anew. */
+function churn(page: number, generation: number): Operation[] {
+  const address = BASE + page * PAGE;
+  const write: Operation = { op: 'write', address, bytes: stamp(page, generation) };
+  switch ((page + generation) % 4) {
+    case 0:
+      return [{ op: 'munmap', address, length: PAGE }, { op: 'mmap', address, length: PAGE, flags: FIXED }, write];
+    case 1:
+      return [
+        { op: 'mprotect', address, length: PAGE, protection: PROT_READ },
+        { op: 'mprotect', address, length: PAGE, protection: PROT_READ | PROT_WRITE },
+        write,
+      ];
+    case 2:
+      return [{ op: 'madvise', address, length: PAGE, advice: MADV_DONTNEED }, write];
+    default: {
+      const away = SPARE + page * PAGE;
+      return [
+        { op: 'mremap', address, oldLength: PAGE, newLength: PAGE, ...MOVE, newAddress: away },
+        { op: 'mremap', address: away, oldLength: PAGE, newLength: PAGE, ...MOVE, newAddress: address },
+        write,
+      ];
+    }
+  }
+}
+
+/** What the device may see of each page while a batch runs: nothing older than the batch before, and never backwards. */
+class Watch {
+  /** The last generation seen, or that of the batch before. */
+  readonly #last = new Array<number>(PAGES).fill(0);
+  /** The page was seen dropped since: what comes next must be newer. */
+  readonly #dropped = new Array<boolean>(PAGES).fill(false);
+  reads = 0;
+
+  batchDone(generation: number): void {
+    this.#last.fill(generation);
+    this.#dropped.fill(false);
+  }
+
+  see(page: number, bytes: Uint8Array): void {
+    this.reads++;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    const owner = view.getUint32(0, true);
+    const generation = view.getUint32(4, true);
+    if (owner === 0 && generation === 0) {
+      this.#dropped[page] = true;
+      return;
+    }
+    expect(owner, `page ${page} shows the stamp of another page`).toBe(page + 1);
+    const least = this.#last[page]! + (this.#dropped[page]! ? 1 : 0);
+    expect(generation, `page ${page} went back in time`).toBeGreaterThanOrEqual(least);
+    this.#last[page] = generation;
+    this.#dropped[page] = false;
+  }
+}
+
+/** Runs `device` again and again while a thread of the process churns, until `enough`; after each batch the two must agree. */
+async function race(
+  space: AddressSpace,
+  watch: Watch,
+  device: (page: number) => Promise<Uint8Array | null>,
+  enough: () => boolean,
+): Promise<void> {
+  await space.mmap(PAGES * PAGE, { address: BASE, flags: FIXED });
+  await space.run([], { thread: 1 });
+  let generation = 0;
+  while (!enough()) {
+    const operations: Operation[] = [];
+    for (let each = 0; each < GENERATIONS; each++) {
+      generation++;
+      for (let page = 0; page < PAGES; page++) operations.push(...churn(page, generation));
+    }
+    let running = true;
+    const batch = space.run(operations, { thread: 1 }).finally(() => (running = false));
+    for (let page = 0; running; page = (page + 1) % PAGES) {
+      const bytes = await device(page);
+      if (bytes !== null) watch.see(page, bytes);
+    }
+    const failed = (await batch).filter((result) => result.error !== undefined);
+    expect(failed).toEqual([]);
+    watch.batchDone(generation);
+    for (let page = 0; page < PAGES; page++) {
+      expect(await device(page), `page ${page} after generation ${generation}`).toEqual(stamp(page, generation));
+      expect(await space.read(BASE + page * PAGE, 8)).toEqual(stamp(page, generation));
+    }
+  }
+}
+
+/** A page that is unmapped just now: what the device is told then is EFAULT, and nothing else. */
+async function unlessUnmapped<T>(access: Promise<T>): Promise<T | null> {
+  try {
+    return await access;
+  } catch (error) {
+    if (error instanceof HmmError && (error.code === 'EFAULT' || error.code === 'EPERM')) return null;
+    throw error;
+  }
+}
+
+it('Mirror: thousands of retries, and no stale byte', { timeout: 300_000 }, async () => {
+  const { hmm, space } = await openConcurrent();
+  const mirror = await space.mirror(hmm.devices[0]!, { start: BASE, length: PAGES * PAGE });
+  const watch = new Watch();
+  const wanted = onKernel ? 3000 : 1000;
+  let retries = 0;
+  await race(
+    space,
+    watch,
+    async (page) => {
+      const populated = await unlessUnmapped(mirror.populate(BASE, BASE + PAGES * PAGE, { write: page % 2 === 0 }));
+      retries += populated?.retries ?? 0;
+      mirror.takeEvents();
+      return await unlessUnmapped(mirror.read(BASE + page * PAGE, 8));
+    },
+    () => retries >= wanted,
+  );
+  expect(watch.reads).toBeGreaterThan(30);
+});
+
+it('a driver in TypeScript, with synchronous callbacks: retries, and no stale byte', { timeout: 300_000 }, async () => {
+  const { hmm, space } = await openConcurrent();
+  const table = new DriverPageTable();
+  const lock = hmm.createLock();
+  const notifier = await space.insertIntervalNotifier(BASE, PAGES * PAGE, {
+    invalidate: ({ start, end }) => lock.run(() => table.invalidate(start, end)),
+  });
+  const watch = new Watch();
+  const wanted = onKernel ? 200 : 100;
+  let retries = 0;
+
+  async function populate(start: number): Promise<void> {
+    const range = new HmmRange({ notifier, start, end: start + PAGE, defaultFlags: HMM_PFN_REQ_FAULT });
+    for (;;) {
+      range.notifierSequence = await notifier.readBegin();
+      try {
+        await hmm.rangeFault(range);
+      } catch (error) {
+        if (!(error instanceof HmmError) || error.code !== 'EBUSY') throw error;
+        retries++;
+        continue;
+      }
+      using _held = await lock.acquire();
+      if (notifier.readRetry(range.notifierSequence)) {
+        retries++;
+        continue;
+      }
+      table.update(start, range.pfns);
+      return;
+    }
+  }
+
+  await race(
+    space,
+    watch,
+    async (page) => {
+      const address = BASE + page * PAGE;
+      for (;;) {
+        if (table.get(address) === 0n && (await unlessUnmapped(populate(address).then(() => true))) === null)
+          return null;
+        const entries = table.entries(address, 8);
+        if (entries[0] === 0n) continue;
+        try {
+          return await hmm.devices[0]!.read(space, address, 8, entries);
+        } catch (error) {
+          // Invalidated between the look into the table and the access: the module knew, and said so.
+          if (!(error instanceof HmmError) || error.code !== 'ESTALE') throw error;
+          retries++;
+        }
+      }
+    },
+    () => retries >= wanted,
+  );
+  expect(watch.reads).toBeGreaterThan(30);
+});

@@ -1,0 +1,108 @@
+import {
+  openHmm,
+  HmmError,
+  type AddressSpace,
+  type Hmm,
+  type InvalidationEvent,
+  type IntervalNotifier,
+} from 'node-hmm';
+import { afterEach, expect } from 'vitest';
+
+/** Where the suite runs: HMM_TEST_TARGET is 'simulation-6.1', 'simulation-6.12' or 'kernel'. */
+const target = process.env['HMM_TEST_TARGET'] ?? 'simulation-6.12';
+
+export const onKernel = target === 'kernel';
+
+export type Profile = '6.1' | '6.12';
+
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+export const GiB = 1024 * MiB;
+export const PAGE = 4096;
+/** Start of a 512 GiB slice that no process here uses for anything else. */
+export const BASE = 1024 * GiB;
+
+/** Which kernel the simulation behaves as, where the suite runs on it. */
+export const simulated: Profile = profileOf(target);
+
+const open: Hmm[] = [];
+
+afterEach(async () => {
+  for (const hmm of open.splice(0)) await hmm.close();
+});
+
+/** The bound of callbacks is far off, unless a test is about it: a guest may be slow, and no test waits for it by accident. */
+export async function openTarget(options: { callbackTimeout?: number } = { callbackTimeout: 30_000 }): Promise<Hmm> {
+  const hmm = await openHmm(
+    onKernel ? { backend: 'kernel', ...options } : { backend: 'simulation', kernel: simulated, ...options },
+  );
+  open.push(hmm);
+  return hmm;
+}
+
+/** Which kernel's answers to expect. Newer kernels than were read are taken for the newest that was. */
+export function profileOf(release: string): Profile {
+  return /(^|-)6\.1([.-]|$)/.test(release) ? '6.1' : '6.12';
+}
+
+export interface Bench {
+  readonly hmm: Hmm;
+  readonly space: AddressSpace;
+  readonly profile: Profile;
+}
+
+export async function bench(options?: { callbackTimeout?: number }): Promise<Bench> {
+  const hmm = await openTarget(options);
+  return { hmm, space: await hmm.createAddressSpace(), profile: profileOf(hmm.kernelRelease) };
+}
+
+/** What a notifier saw, with addresses relative to BASE: 'unmap 0x1000..0x3000'. */
+export interface Recorder {
+  readonly notifier: IntervalNotifier;
+  readonly sequences: number[];
+  take(): string[];
+}
+
+export function shown(event: InvalidationEvent, start: number, end: number): string {
+  return `${event} ${place(start)}..${place(end)}`;
+}
+
+function place(address: number): string {
+  if (address === 0) return 'first';
+  if (address === 2 ** 64) return 'last';
+  const offset = address - BASE;
+  return offset < 0 ? `-0x${(-offset).toString(16)}` : `0x${offset.toString(16)}`;
+}
+
+/** Records every invalidation that meets [start, start + length); by default the whole slice around BASE. */
+export async function record(space: AddressSpace, start = BASE, length = 512 * GiB): Promise<Recorder> {
+  const seen: string[] = [];
+  const sequences: number[] = [];
+  const notifier = await space.insertIntervalNotifier(start, length, {
+    invalidate(range, sequence) {
+      seen.push(shown(range.event, range.start, range.end) + (range.blockable ? '' : ' (not blockable)'));
+      sequences.push(sequence);
+    },
+  });
+  return { notifier, sequences, take: () => seen.splice(0) };
+}
+
+export function pattern(length: number, seed = 1): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => (index * 7 + seed * 31 + (index >> 8)) & 0xff);
+}
+
+/** Awaits a failure and returns it; a success, or an error that is no HmmError, fails the test. */
+export async function refused(operation: Promise<unknown>): Promise<HmmError> {
+  let value: unknown;
+  try {
+    value = await operation;
+  } catch (error) {
+    expect(error).toBeInstanceOf(HmmError);
+    return error as HmmError;
+  }
+  throw new Error(`expected a refusal, got ${String(value)}`);
+}
+
+export async function refusalCode(operation: Promise<unknown>): Promise<string> {
+  return (await refused(operation)).code;
+}

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+
+import { UsageError } from '../../scripts/usage-error.js';
+import { parseVmCommandLine } from '../../scripts/vm/options.js';
+
+describe('the command line of vm', () => {
+  it('reads options up to --, and leaves the command alone', () => {
+    const args = '--kernel debian-6.1 --memory=512M --cpus 1 --no-module --timeout 1.5 --accel tcg --verbose --refresh';
+    expect(parseVmCommandLine([...args.split(' '), '--', 'node', '--version', '--', '--help'])).toEqual({
+      help: false,
+      kernel: 'debian-6.1',
+      memory: '512M',
+      cpus: 1,
+      module: false,
+      timeout: 1.5,
+      accelerator: 'tcg',
+      verbose: true,
+      refresh: true,
+      writable: [],
+      append: [],
+      command: ['node', '--version', '--', '--help'],
+    });
+  });
+
+  it('takes the first word that is no option for the command', () => {
+    expect(parseVmCommandLine(['--no-module', 'ls', '-l'])).toMatchObject({ module: false, command: ['ls', '-l'] });
+  });
+
+  it('collects what may be repeated, and keeps values that look like options or hold =', () => {
+    const line = parseVmCommandLine([
+      ...['--writable', 'a', '--writable=b', '--append', '-x', '--module-args', 'k=v w=1', '--', 'true'],
+    ]);
+    expect(line).toMatchObject({ writable: ['a', 'b'], append: ['-x'], moduleParameters: 'k=v w=1' });
+  });
+
+  it('needs no command for help', () => {
+    expect(parseVmCommandLine(['--help']).help).toBe(true);
+  });
+
+  it.each([
+    [[], /no command/],
+    [['--'], /no command/],
+    [['--bogus', '--', 'true'], /unknown option --bogus/],
+    [['--kernel'], /--kernel needs a value/],
+    [['--kernel', 'debian-2.4', '--', 'true'], /unknown kernel "debian-2.4"; known are debian-6.1/],
+    [['--no-module=1', '--', 'true'], /--no-module takes no value/],
+    [['--memory', '4', '--', 'true'], /--memory takes/],
+    [['--memory', '4T', '--', 'true'], /--memory takes/],
+    [['--cpus', '0', '--', 'true'], /--cpus/],
+    [['--cpus', '1.5', '--', 'true'], /--cpus/],
+    [['--cpus', '65', '--', 'true'], /--cpus/],
+    [['--timeout', 'soon', '--', 'true'], /--timeout/],
+    [['--timeout', '-1', '--', 'true'], /--timeout/],
+    [['--accel', 'xen', '--', 'true'], /--accel takes kvm or tcg/],
+  ])('refuses %j', (args, message) => {
+    expect(() => parseVmCommandLine(args)).toThrow(UsageError);
+    expect(() => parseVmCommandLine(args)).toThrow(message);
+  });
+});
