@@ -11,7 +11,6 @@
  *	pagemap PAGES CALLS     pread of /proc/self/pagemap for that many pages of our own, in one piece
  *	cycles COUNT            open, bind, insert, fault and close, that often
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

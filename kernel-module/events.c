@@ -168,14 +168,13 @@ static bool queue_begin_wait(struct mirror_event_queue *queue, struct hmm_mirror
 static void queue_notify_sync(struct mirror_notifier *notifier, struct hmm_mirror_event *event)
 {
 	struct mirror_event_queue *queue = &notifier->context->events;
-	u32 timeout_ms = notifier->timeout_ms ?: READ_ONCE(mirror_callback_timeout_ms);
 	struct mirror_event_wait wait = { .sequence = event->sequence };
 	bool timed_out = false;
 	long remaining;
 
 	init_completion(&wait.done);
 	remaining = wait_event_killable_timeout(queue->changed, queue_begin_wait(queue, event, &wait),
-						msecs_to_jiffies(timeout_ms) + 1);
+						mirror_notifier_patience(notifier));
 	if (remaining <= 0) {
 		spin_lock(&queue->lock);
 		count_lost(&queue->lost, 1);

@@ -96,7 +96,10 @@ static int check_insert(const struct hmm_mirror_notifier_insert *args)
 
 	if (args->flags & ~known)
 		return -EINVAL;
-	if (args->timeout_ms > SYNC_TIMEOUT_MS_MAX || (args->timeout_ms && !(args->flags & HMM_MIRROR_NOTIFIER_SYNC)))
+	if (args->timeout_ms > SYNC_TIMEOUT_MS_MAX)
+		return -EINVAL;
+	/* Of a notifier that nobody waits for there is nothing to bound. */
+	if (args->timeout_ms && !(args->flags & (HMM_MIRROR_NOTIFIER_SYNC | HMM_MIRROR_NOTIFIER_PAGE_TABLE)))
 		return -EINVAL;
 	if (!(args->flags & HMM_MIRROR_NOTIFIER_PAGE_TABLE)) {
 		if (args->device != HMM_MIRROR_NO_DEVICE)

@@ -89,7 +89,7 @@ struct mirror_notifier {
 	struct kref ref;
 	u32 id;
 	u32 flags; /* HMM_MIRROR_NOTIFIER_* */
-	u32 timeout_ms; /* 0: mirror_callback_timeout_ms */
+	u32 timeout_ms; /* how long an invalidation waits for user space; 0: mirror_callback_timeout_ms */
 	struct mirror_device *device; /* NULL if it is no mirror */
 	unsigned long start;
 	unsigned long last; /* inclusive: an interval may end with the address space */
@@ -122,6 +122,12 @@ extern unsigned int mirror_callback_timeout_ms;
 extern unsigned int mirror_event_capacity;
 struct mirror_device *mirror_device_find(u32 id);
 u32 mirror_device_id_of_owner(const void *owner);
+
+/* In jiffies: how long an invalidation waits for user space, be it for an answer or for the update lock. */
+static inline unsigned long mirror_notifier_patience(const struct mirror_notifier *notifier)
+{
+	return msecs_to_jiffies(notifier->timeout_ms ?: READ_ONCE(mirror_callback_timeout_ms)) + 1;
+}
 
 /* context.c */
 int mirror_open(struct inode *inode, struct file *file);

@@ -51,13 +51,13 @@ int mirror_update_begin(struct mirror_notifier *notifier, bool nonblock)
 }
 
 /*
- * The same for an invalidation, which must not be kept waiting: after mirror_callback_timeout_ms, or when its thread
- * is being killed, it takes the lock away from user space. While it waits it goes before whoever else in user space
+ * The same for an invalidation, which must not be kept waiting: after the notifier's bound, or when its thread is
+ * being killed, it takes the lock away from user space. While it waits it goes before whoever else in user space
  * wants the lock. False, and the mutex is not held: not blockable, and it would have to wait.
  */
 bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, bool blockable)
 {
-	unsigned long deadline = jiffies + msecs_to_jiffies(READ_ONCE(mirror_callback_timeout_ms)) + 1;
+	unsigned long deadline = jiffies + mirror_notifier_patience(notifier);
 	bool impatient = false;
 	long remaining;
 

@@ -161,10 +161,9 @@ export class IntervalNotifier implements AsyncDisposable {
     return this.#backend;
   }
 
-  /** @internal The backend's address space, if this notifier may still be used. */
-  spaceFor(syscall: string): BackendAddressSpace {
-    this.#check(syscall);
-    return this.#space[BACKEND](syscall);
+  /** @internal The backend's address space: as long as the notifier may be used, so may its space. */
+  backendSpace(): BackendAddressSpace {
+    return this.#space[BACKEND]('hmm_range_fault');
   }
 
   #remove(): Promise<void> {

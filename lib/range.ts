@@ -41,6 +41,7 @@ export class HmmRange {
   readonly format: PfnFormat | null;
   /** @internal */
   readonly [SESSION]: Session;
+  readonly #space: BackendAddressSpace;
   readonly #codec: PfnCodec | null;
   readonly #request: Request;
   /** The same range with no requests: HMM_RANGE_SNAPSHOT. */
@@ -67,6 +68,7 @@ export class HmmRange {
     this[SESSION] = this.notifier[SESSION];
 
     const notifier = this.notifier[BACKEND]('hmm_range_fault');
+    this.#space = this.notifier.backendSpace();
     const pages = Math.max(0, Math.ceil((this.end - this.start) / this[SESSION].backend.pageSize));
     if (pages > MAX_RANGE_PAGES) {
       throw new RangeError(`a range may have ${MAX_RANGE_PAGES} pages, not ${pages}`);
@@ -121,7 +123,8 @@ export class HmmRange {
 
   /** @internal hmm_range_fault, once. */
   fault(snapshot: boolean): MaybePromise<void> {
-    const space = this.notifier.spaceFor('hmm_range_fault');
+    this.notifier[BACKEND]('hmm_range_fault');
+    const space = this.#space;
     const request = snapshot ? this.#snapshot : this.#request;
     if (this.#codec === null) return space.rangeFault(request);
     return this.#faultInFormat(this.#codec, space, request);

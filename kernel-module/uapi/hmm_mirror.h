@@ -101,13 +101,15 @@ struct hmm_mirror_bind {
  *  NOTIFIER_EVENTS      invalidations are queued as events (implied by SYNC)
  *  NOTIFIER_PAGE_TABLE  a mirror: the module keeps a device page table for it; start and length must be
  *                       multiples of the page size (EINVAL)
+ * An invalidation waits for user space where it waits for an ACK (SYNC) or for the update lock (PAGE_TABLE); without
+ * either flag timeout_ms must be 0 (EINVAL).
  */
 struct hmm_mirror_notifier_insert {
 	__u64 start;
 	__u64 length;
 	__u32 flags;
 	__u32 device;     /* PAGE_TABLE: the device that accesses; else HMM_MIRROR_NO_DEVICE */
-	__u32 timeout_ms; /* SYNC: bound of the wait, 1 to 60000; 0: the module parameter's */
+	__u32 timeout_ms; /* bound of an invalidation's wait for user space, 1 to 60000; 0: the module parameter's */
 	__u32 id;         /* out */
 };
 
@@ -204,7 +206,7 @@ struct hmm_mirror_query {
 /*
  * HMM_MIRROR_LOCK: takes the mirror's update lock for this context: until HMM_MIRROR_UNLOCK every
  * populate, device access that must fault, and invalidation of this mirror waits. flags: NONBLOCK. An
- * invalidation waits no longer than callback_timeout_ms: it then takes the lock away, and UNLOCK answers
+ * invalidation waits no longer than its notifier's bound: it then takes the lock away, and UNLOCK answers
  * ETIMEDOUT. A non-blockable invalidation is refused meanwhile. UNLOCK of a lock not held: EINVAL. Sleeps
  * are killable; closing the file releases.
  */
@@ -254,8 +256,9 @@ struct hmm_mirror_ack {
 
 /*
  * read() gives whole records only (a buffer too small for one: EINVAL) and never mixes order; nothing
- * there: EAGAIN with O_NONBLOCK, else it sleeps. poll(): EPOLLIN when there is a record. Events that are waited for
- * (ticket != 0) are never lost; of the others the oldest are kept, and the first record after a gap counts what was lost.
+ * there: EAGAIN with O_NONBLOCK, else it sleeps. poll(): EPOLLIN when there is a record. Events that are
+ * waited for (ticket != 0) take the place of others; where all records are such, the next one waits for room, within
+ * its bound. Of the others the oldest are kept, and the first record after a gap counts what was lost.
  * end is exclusive; an event over the whole address space ends at 2^64 - 1, as the kernel says it.
  */
 struct hmm_mirror_event {

@@ -98,7 +98,7 @@ export class KernelAddressSpace implements BackendAddressSpace {
 
   async createMirror(device: number, start: number, length: number, sink: EventSink): Promise<BackendMirror> {
     const flags = NOTIFIER_PAGE_TABLE | NOTIFIER_EVENTS;
-    const id = await this.#insert({ kind: 'events', sink }, start, length, flags, device, 0);
+    const id = await this.#insert({ kind: 'events', sink }, start, length, flags, device, this.#owner.callbackTimeout);
     return new KernelMirror(this.#internals, id, start, length);
   }
 

@@ -2,6 +2,8 @@
  * One open device file, request by request: small ones at once, on this thread, and on the thread pool what is large or
  * what the module says it might have to sleep for (EAGAIN).
  */
+import { setImmediate } from 'node:timers/promises';
+
 import type { BackendRange, MaybePromise, MirrorPages, PopulateOptions, PopulateResult } from '../backend.js';
 import { MAX_RANGE_PAGES } from '../constants.js';
 import { ERRNO, HmmError, errorOfErrno } from '../errors.js';
@@ -188,20 +190,50 @@ export class DeviceContext {
     });
   }
 
-  read(id: number, address: number, length: number): MaybePromise<Uint8Array> {
-    const words = this.#words;
+  /** @param into at least `length` bytes; default: an array of that length */
+  read(id: number, address: number, length: number, into?: Uint8Array): MaybePromise<Uint8Array> {
     this.#access('device_read', id, address, length);
-    if (length <= INLINE_PAGES * this.#pageSize) {
-      const bytes = length <= SMALL_READ ? this.#smallRead(length) : new Uint8Array(length);
-      const errno = length <= SMALL_READ ? this.#native.readBound() : this.#native.read(bytes);
-      if (errno === undefined) return bytes;
-      if (errno !== ERRNO.EAGAIN) throw accessError(errno, 'device_read', address, getNumber(words, ACCESS.done));
-      this.#access('device_read', id, address, length);
+    if (length > SMALL_READ) {
+      const bytes = into === undefined ? new Uint8Array(length) : prefix(into, length);
+      if (length > INLINE_PAGES * this.#pageSize) return this.#readInPieces(id, address, bytes);
+      return this.#readAtOnce(id, address, bytes) ? bytes : this.#readPooled(id, address, bytes);
     }
-    return this.#post(this.#native.readAsync()).then(({ errno, request, memory }) => {
-      if (errno !== 0) throw accessError(errno, 'device_read', address, getNumber(request, ACCESS.done));
-      return new Uint8Array(memory[0]!);
-    });
+    const bytes = into === undefined ? this.#smallRead(length) : this.#smallReadInto(into, length);
+    const errno = this.#native.readBound();
+    if (errno === undefined) return bytes;
+    if (errno !== ERRNO.EAGAIN) {
+      throw accessError(errno, 'device_read', address, getNumber(this.#words, ACCESS.done));
+    }
+    return this.#readPooled(id, address, bytes);
+  }
+
+  /** False: it would have to sleep. The argument of the request is there. */
+  #readAtOnce(id: number, address: number, bytes: Uint8Array): boolean {
+    this.#access('device_read', id, address, bytes.length);
+    const errno = this.#native.read(bytes);
+    if (errno === undefined) return true;
+    if (errno === ERRNO.EAGAIN) return false;
+    throw accessError(errno, 'device_read', address, getNumber(this.#words, ACCESS.done));
+  }
+
+  /** On the thread pool, into memory of its own, because an array of JavaScript's could be taken away meanwhile. */
+  async #readPooled(id: number, address: number, bytes: Uint8Array): Promise<Uint8Array> {
+    this.#access('device_read', id, address, bytes.length);
+    const { errno, request, memory } = await this.#post(this.#native.readAsync());
+    if (errno !== 0) throw accessError(errno, 'device_read', address, getNumber(request, ACCESS.done));
+    bytes.set(new Uint8Array(memory[0]!));
+    return bytes;
+  }
+
+  /** A long read, piece by piece, and between the pieces whatever else this thread has to do. */
+  async #readInPieces(id: number, address: number, bytes: Uint8Array): Promise<Uint8Array> {
+    const step = INLINE_PAGES * this.#pageSize;
+    for (let at = 0; at < bytes.length; at += step) {
+      const piece = bytes.subarray(at, at + step);
+      if (!this.#readAtOnce(id, address + at, piece)) await this.#readPooled(id, address + at, piece);
+      await setImmediate();
+    }
+    return bytes;
   }
 
   write(id: number, address: number, bytes: Uint8Array): MaybePromise<void> {
@@ -309,6 +341,16 @@ export class DeviceContext {
     return bytes;
   }
 
+  /** readBound() made to read into an array of the caller's, which is likely to be the one of the last time. */
+  #smallReadInto(into: Uint8Array, length: number): Uint8Array {
+    const bytes = prefix(into, length);
+    // Bound is what the caller handed over: a view of it is a new object every time.
+    if (into !== this.#boundPiece) this.#native.bindPiece((this.#boundPiece = into));
+    this.#words[ACCESS.buffer] = 0;
+    this.#words[ACCESS.buffer + 1] = 0;
+    return bytes;
+  }
+
   #begin(syscall: string): void {
     if (this.#closing !== null) throw new HmmError('ERR_HMM_CLOSED', syscall);
   }
@@ -357,6 +399,10 @@ export class DeviceContext {
       this.#settled();
     }
   }
+}
+
+function prefix(bytes: Uint8Array, length: number): Uint8Array {
+  return bytes.length === length ? bytes : bytes.subarray(0, length);
 }
 
 function check(errno: number | undefined, syscall: string): void {

@@ -39,8 +39,8 @@ export class KernelMirror implements BackendMirror {
     return this.#context.populate(this.#id, start, end, options);
   }
 
-  read(address: number, length: number): MaybePromise<Uint8Array> {
-    return this.#context.read(this.#id, address, length);
+  read(address: number, length: number, into?: Uint8Array): MaybePromise<Uint8Array> {
+    return this.#context.read(this.#id, address, length, into);
   }
 
   write(address: number, bytes: Uint8Array): MaybePromise<void> {

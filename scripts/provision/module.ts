@@ -38,7 +38,6 @@ export async function provideModule(kernel: Kernel, progress: Progress, signal?:
   if (!files.includes('Kbuild')) {
     throw new VmError('provisioning', `${sources} holds no Kbuild: there is no module to build (use --no-module)`);
   }
-  const make = requireTool('make', 'building the kernel module', 'install make and gcc, or use --no-module');
   const compiler = moduleCompiler(kernel);
   const key = contentKey(
     kernel.release,
@@ -48,14 +47,7 @@ export async function provideModule(kernel: Kernel, progress: Progress, signal?:
   const folder = await cachedFolder(join(cacheRoot(), 'modules', key), progress, async (draft) => {
     progress(`building ${MODULE} for ${kernel.release}`);
     const work = join(draft, 'work');
-    for (const file of files) cpSync(join(sources, file), join(work, file));
-    const library = join(kernel.folder, 'headers', 'usr', 'lib', 'x86_64-linux-gnu');
-    const env = existsSync(library) ? { ...process.env, LD_LIBRARY_PATH: library } : process.env;
-    const jobs = String(availableParallelism());
-    // Without type information for BPF: it needs a tool (pahole) that few machines have, and nobody reads it.
-    const noBtf = 'CONFIG_DEBUG_INFO_BTF_MODULES=';
-    const args = ['-C', kernel.headers, noBtf, `M=${work}`, `CC=${compiler}`, '-j', jobs, 'modules'];
-    const output = (await runTool(make, args, { env, signal })).toString();
+    const output = await buildModule(kernel, work, [], signal);
     if (!existsSync(join(work, MODULE))) {
       throw new VmError('provisioning', `building for ${kernel.release} left no ${MODULE}:\n${output}`);
     }
@@ -63,4 +55,26 @@ export async function provideModule(kernel: Kernel, progress: Progress, signal?:
     rmSync(work, { recursive: true });
   });
   return join(folder, MODULE);
+}
+
+/**
+ * Builds the package's sources for a kernel, in a new folder.
+ * @param options of make: W=1, C=2
+ * @returns what make printed
+ */
+export async function buildModule(
+  kernel: Kernel,
+  work: string,
+  options: readonly string[],
+  signal?: AbortSignal,
+): Promise<string> {
+  const make = requireTool('make', 'building the kernel module', 'install make and gcc, or use --no-module');
+  const sources = join(packageRoot(), 'kernel-module');
+  for (const file of sourceFiles(sources)) cpSync(join(sources, file), join(work, file));
+  const library = join(kernel.folder, 'headers', 'usr', 'lib', 'x86_64-linux-gnu');
+  const env = existsSync(library) ? { ...process.env, LD_LIBRARY_PATH: library } : process.env;
+  const args = ['-C', kernel.headers, `M=${work}`, `CC=${moduleCompiler(kernel)}`, ...options];
+  // Without type information for BPF: it needs a tool (pahole) that few machines have, and nobody reads it.
+  args.push('CONFIG_DEBUG_INFO_BTF_MODULES=', '-j', String(availableParallelism()), 'modules');
+  return (await runTool(make, args, { env, signal })).toString();
 }

@@ -1,0 +1,114 @@
+/**
+ * npm run lint: TypeScript with the direction of its imports, formatting, the C++ of the addon and of the workload (each file by itself),
+ * the C of the guest and of the benchmark, and the module with W=1 and sparse against the headers of every kernel. A
+ * checker that this machine lacks is named; with --require-tools that is a failure.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { buildModule } from './provision/module.js';
+import { provideKernel } from './provision/kernel.js';
+import { findOnPath } from './provision/tools.js';
+import { closingTable, single, type LegResult } from './testing/report.js';
+import { KERNELS } from './vm/kernels.js';
+
+const require = createRequire(import.meta.url);
+const requireTools = process.argv.includes('--require-tools');
+const WARNINGS = ['-Wall', '-Wextra', '-Wshadow', '-Werror', '-fsyntax-only'];
+
+function sources(folder: string, ...endings: string[]): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => endings.some((ending) => name.endsWith(ending)))
+    .map((name) => path.join(folder, name));
+}
+
+function run(leg: string, program: string, args: readonly string[]): LegResult {
+  const { status, error } = spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  return single(leg, status === 0, status === 0 ? undefined : (error?.message ?? `status ${status}`));
+}
+
+/** A script of a package of this project's. */
+function script(leg: string, name: string, file: string, args: readonly string[]): LegResult {
+  return run(leg, process.execPath, [path.join(path.dirname(require.resolve(`${name}/package.json`)), file), ...args]);
+}
+
+function withTool(leg: string, tool: string, check: (program: string) => LegResult): LegResult {
+  const program = findOnPath(tool);
+  if (program !== undefined) return check(program);
+  const note = `${tool} is not installed`;
+  return requireTools
+    ? single(leg, false, note)
+    : { leg, passed: 0, failed: 0, skipped: 1, notes: [`skipped: ${note}`] };
+}
+
+function cxx(program: string): LegResult {
+  const include = [
+    '-Inative',
+    '-Inative/workload',
+    '-Ikernel-module/uapi',
+    '-isystem',
+    addonApi(),
+    '-isystem',
+    nodeHeaders(),
+  ];
+  const files = sources('native', '.cc');
+  return run('C++', program, ['-std=gnu++17', ...WARNINGS, '-DNAPI_VERSION=8', ...include, ...files]);
+}
+
+function addonApi(): string {
+  return path.resolve((require('node-addon-api') as { include_dir: string }).include_dir);
+}
+
+/** Where node.h and node_api.h are: beside Node, or where node-gyp put them. */
+function nodeHeaders(): string {
+  const beside = path.join(path.dirname(path.dirname(process.execPath)), 'include', 'node');
+  return process.env['npm_config_nodedir'] === undefined
+    ? beside
+    : path.join(process.env['npm_config_nodedir'], 'include', 'node');
+}
+
+/** Builds with all warnings; whatever the compiler or sparse says is an error. */
+async function moduleFor(name: string): Promise<LegResult> {
+  const leg = `module, ${name}`;
+  const kernel = KERNELS.find((each) => each.name === name)!;
+  const provided = await provideKernel(kernel, (line) => console.error(line), { refresh: false, signal: undefined });
+  const work = mkdtempSync(path.join(tmpdir(), 'node-hmm-lint-'));
+  const sparse = findOnPath('sparse');
+  const options = ['W=1', 'KCFLAGS=-Werror', ...(sparse === undefined ? [] : ['C=2', `CHECK=${sparse}`])];
+  try {
+    const output = await buildModule(provided, work, options);
+    const complaints = output.split('\n').filter((line) => /\b(?:warning|error):/.test(line));
+    return single(leg, complaints.length === 0, complaints.join('\n') || undefined);
+  } catch (error) {
+    return single(leg, false, error instanceof Error ? error.message : String(error));
+  } finally {
+    rmSync(work, { recursive: true });
+  }
+}
+
+const results: LegResult[] = [
+  script('ESLint', 'eslint', 'bin/eslint.js', ['.']),
+  script('types of the tests', 'typescript', 'bin/tsc', ['-p', 'tsconfig.test.json']),
+  script('Prettier', 'prettier', 'bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']),
+  withTool('C++', 'g++', cxx),
+  withTool('C', 'gcc', (gcc) =>
+    run('C', gcc, [
+      '-std=gnu11',
+      '-D_GNU_SOURCE',
+      '-Wstrict-prototypes',
+      ...WARNINGS,
+      ...sources('scripts/vm/guest', '.c'),
+      'bench/ioctls.c',
+    ]),
+  ),
+  withTool('C++ format', 'clang-format', (format) =>
+    run('C++ format', format, ['--dry-run', '--Werror', ...sources('native', '.cc', '.h')]),
+  ),
+];
+for (const { name } of KERNELS) results.push(await moduleFor(name));
+results.push(withTool('sparse', 'sparse', () => single('sparse', true)));
+console.log(`\n${closingTable(results)}`);
+process.exitCode = results.some((result) => result.failed > 0) ? 1 : 0;
