@@ -30,8 +30,8 @@ await c.ask(`prepare ${MOST}`);
 const into = new Uint8Array(MOST * PAGE).fill(0);
 for (const pages of SIZES) {
   const goal = pages === 1 ? '<= 1.5' : '<= 1.02';
-  const calls = Math.max(1, Math.round(20_000 / (pages + 20)));
-  const slowCalls = Math.max(1, Math.round(2_000 / (pages + 4)));
+  const calls = Math.max(1, Math.round(100_000 / (pages + 20)));
+  const slowCalls = Math.max(1, Math.round(10_000 / (pages + 4)));
   const rounds = pages === MOST ? 9 : 15;
   const range = new HmmRange({ notifier, start: BASE, end: BASE + pages * PAGE });
   range.notifierSequence = await notifier.readBegin();

@@ -11,7 +11,9 @@ const SOURCE = path.join(root, 'bench', 'ioctls.c');
 /** Compiles the C program of this folder. @returns its path, in a new folder under the temporary one */
 export function compileYardstick(folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-'))): string {
   const program = path.join(folder, 'ioctls');
-  execFileSync('cc', ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-static', '-o', program, SOURCE], { stdio: 'inherit' });
+  execFileSync('cc', ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-static', '-o', program, SOURCE], {
+    stdio: 'inherit',
+  });
   return program;
 }
 

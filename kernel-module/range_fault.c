@@ -10,6 +10,20 @@
 #define RANGE_FAULT_INLINE_PAGES 32
 
 /*
+ * Whether every entry has what was requested of it, so that a faulting walk would have found nothing to fault. It asks for
+ * the request bits, which are the output bits; what can only fail (an error entry, a read-only mapping) has them not.
+ */
+static bool requests_are_met(const unsigned long *pfns, unsigned long count, unsigned long requests)
+{
+	unsigned long index;
+
+	for (index = 0; index < count; index++)
+		if ((pfns[index] & requests) != requests)
+			return false;
+	return true;
+}
+
+/*
  * args: checked, inside the notifier's interval. The entries go through an array of the kernel's own, because user
  * memory cannot be touched under the mmap_lock, and all of them both ways: what the walk does not reach must come back
  * unchanged.
@@ -31,11 +45,17 @@ int mirror_range_fault(struct mirror_notifier *notifier, const struct hmm_mirror
 		.pfn_flags_mask = mirror_pfn_to_kernel(args->pfn_flags_mask),
 		.dev_private_owner = owner,
 	};
+	unsigned long requests = 0;
 	struct mm_struct *mm;
 	int ret;
 
-	if (nonblock && ((args->default_flags | args->pfn_flags_mask) & HMM_MIRROR_PFN_REQ_FAULT))
+	if (nonblock && (args->pfn_flags_mask & HMM_MIRROR_PFN_REQ_FAULT))
 		return -EAGAIN;
+	/* Without REQ_FAULT nothing is requested. Nonblocking the walk only looks, and whether that was enough is seen after. */
+	if (nonblock && (range.default_flags & HMM_PFN_REQ_FAULT)) {
+		requests = range.default_flags & (HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE);
+		range.default_flags = 0;
+	}
 	ret = mirror_context_mm(notifier->context, &mm);
 	if (ret)
 		return ret;
@@ -50,6 +70,10 @@ int mirror_range_fault(struct mirror_notifier *notifier, const struct hmm_mirror
 	}
 	mirror_pfns_to_kernel(range.hmm_pfns, count);
 	ret = mirror_range_fault_once(mm, &range, nonblock);
+	if (!ret && !requests_are_met(range.hmm_pfns, count, requests)) {
+		ret = -EAGAIN;
+		goto free_pfns;
+	}
 	mirror_pfns_from_kernel(range.hmm_pfns, count);
 	/* The walk's error says more than the buffer's. */
 	if (copy_to_user(user_pfns, range.hmm_pfns, count * sizeof(*user_pfns)) && !ret)

@@ -118,7 +118,7 @@ export class AddressSpace implements AsyncDisposable, SpaceHandle {
     const checked = checkArray(operations, 'operations').map((each, at) =>
       checkOperation(this[SESSION], each, `operations[${at}]`),
     );
-    return await this[SESSION].share.settle(this[BACKEND]('run').run(thread, checked));
+    return await this[SESSION].share.settle(this[BACKEND]('run').run(thread, checked), 1 + (checked.length >> 3));
   }
 
   /** A tmpfs file (memfd_create) of `length` bytes, for file-backed and for shared mappings, here and in forked children. */

@@ -69,7 +69,10 @@ export class Hmm implements AsyncDisposable {
         checkKeys(options, 'options', ['snapshot'] satisfies (keyof RangeFaultOptions)[]);
         snapshot = checkBoolean(orElse(options.snapshot, false), 'options.snapshot');
       }
-      return (this.#session.share.settle(range.fault(snapshot)) as Promise<void> | undefined) ?? DONE;
+      return (
+        (this.#session.share.settle(range.fault(snapshot), 1 + (range.pfns.length >> 3)) as
+          Promise<void> | undefined) ?? DONE
+      );
     } catch (error) {
       return this.#session.share.fail(error);
     }

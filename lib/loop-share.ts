@@ -1,7 +1,7 @@
 import type { MaybePromise } from './backend.js';
 
-/** Operations that may complete one after the other before the event loop gets a turn. */
-const BUDGET = 128;
+/** What operations may cost, one after the other, before the event loop gets a turn; see `settle`. */
+const BUDGET = 2048;
 
 type Turn = (done: () => void) => void;
 const { setImmediate } = globalThis as { setImmediate?: Turn };
@@ -14,9 +14,17 @@ const nextTurn: Turn = setImmediate ?? ((done) => setTimeout(done, 0));
 export class LoopShare {
   #left = BUDGET;
 
-  /** The result, as it is, or after a turn of the event loop. */
-  settle<T>(result: MaybePromise<T>): MaybePromise<T> {
-    if (result instanceof Promise || --this.#left > 0) return result;
+  /**
+   * The result, as it is, or after a turn of the event loop.
+   * @param cost 1 for the least there is, a system call; a long one is worth a unit for every few pages
+   */
+  settle<T>(result: MaybePromise<T>, cost = 1): MaybePromise<T> {
+    this.#left -= cost;
+    if (this.#left > 0 || result instanceof Promise) return result;
+    return this.#turn(result);
+  }
+
+  #turn<T>(result: T): Promise<T> {
     this.#left = BUDGET;
     return new Promise((resolve) => nextTurn(() => resolve(result)));
   }

@@ -131,13 +131,13 @@ export class Mirror implements AsyncDisposable {
     // Not an async function: for a page that is already in the device's page table one promise is all that it costs.
     try {
       checkSpan(address, length, 'address', 'length');
-      checkInteger(length, 'length', 0, MAX_ACCESS);
+      if (length > MAX_ACCESS) checkInteger(length, 'length', 0, MAX_ACCESS);
       if (into !== undefined && checkBytes(into, 'into').length < length) {
         throw new RangeError(`into must hold ${length} bytes, not ${into.length}`);
       }
       const backend = this.#open('device_read');
       if (length === 0) return Promise.resolve(into?.subarray(0, 0) ?? new Uint8Array(0));
-      return Promise.resolve(this[SESSION].share.settle(backend.read(address, length, into)));
+      return Promise.resolve(this[SESSION].share.settle(backend.read(address, length, into), 1 + (length >> 12)));
     } catch (error) {
       return this[SESSION].share.fail(error);
     }
@@ -149,7 +149,10 @@ export class Mirror implements AsyncDisposable {
       checkSpan(address, checkBytes(bytes, 'bytes').length, 'address', 'bytes.length');
       const backend = this.#open('device_write');
       return Promise.resolve(
-        this[SESSION].share.settle(bytes.length === 0 ? undefined : backend.write(address, bytes)),
+        this[SESSION].share.settle(
+          bytes.length === 0 ? undefined : backend.write(address, bytes),
+          1 + (bytes.length >> 12),
+        ),
       );
     } catch (error) {
       return this[SESSION].share.fail(error);

@@ -22,9 +22,17 @@ export function checkInteger(value: unknown, name: string, least = 0, most = Num
 
 /** Address and length of an access or a range: their sum must be exact as a JavaScript number. */
 export function checkSpan(start: unknown, length: unknown, startName: string, lengthName: string): void {
+  // Nearly always; the rest says what is wrong.
+  if (isNumber(start) && isNumber(length) && start >= 0 && length >= 0) {
+    if (Number.isSafeInteger(start) && Number.isSafeInteger(length) && Number.isSafeInteger(start + length)) return;
+  }
   const end = checkInteger(start, startName) + checkInteger(length, lengthName);
   if (end > Number.MAX_SAFE_INTEGER)
     throw new RangeError(`${startName} + ${lengthName} must be below 2^53, not ${end}`);
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number';
 }
 
 /** A C int: flags, protection, advice. Which bits mean anything is the kernel's to say. */

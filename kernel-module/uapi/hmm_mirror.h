@@ -136,7 +136,7 @@ struct hmm_mirror_sequence {
 
 /*
  * HMM_MIRROR_RANGE_FAULT: hmm_range_fault, one call, no retry. flags: NONBLOCK (EAGAIN at once if
- * default_flags or pfn_flags_mask has REQ_FAULT). The range must lie inside the notifier's interval
+ * pfn_flags_mask has REQ_FAULT, and if default_flags requests what is not there; pfns is then untouched). The range must lie inside the notifier's interval
  * (EINVAL), which is what makes its sequence mean anything. pfns is read and, whatever the outcome of the
  * walk, written back: entries before the one that failed hold outputs. Errors: hmm_range_fault's (EBUSY,
  * EFAULT, EPERM, EINVAL, ENOMEM), and EFAULT if the process has gone (pfns is then untouched).

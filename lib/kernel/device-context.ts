@@ -26,8 +26,12 @@ import {
 import type { Context, Descriptor, Reply } from './addon.js';
 import { SMALL_READ, pieceFor, smallRead } from './read-buffers.js';
 
-/** What is tried at once: 1024 pages are some 0.2 ms of a page table walk. */
+/** What is tried at once: 4 MiB are some 0.2 ms of copying. */
 const INLINE_PAGES = 1024;
+/** The same of a walk that only looks: half a millisecond. */
+const INLINE_WALK_PAGES = 65536;
+/** Milliseconds for which a long read goes on before the event loop gets a turn. */
+const READ_SLICE = 16;
 /** HMM_PFN_REQ_FAULT in the upper word. */
 const REQUEST_FAULT_HIGH = 0x8000_0000;
 
@@ -55,6 +59,9 @@ export class DeviceContext {
   #boundPfnFlagsMask = 0n;
   /** What readBound() reads into. */
   #boundPiece: Uint8Array | null = null;
+  /** The array that the last small read was given, and the part of it that was filled. */
+  #lastInto: Uint8Array | null = null;
+  #lastView: Uint8Array = new Uint8Array(0);
   readonly #pageSize: number;
   readonly #inFlight = new Set<Promise<Reply>>();
   readonly #settled: () => void;
@@ -157,9 +164,11 @@ export class DeviceContext {
     words[HEAD.flags] = 0;
     putNumber(words, RANGE.sequence, range.notifierSequence);
     words[RANGE.owner] = range.owner ?? NO_DEVICE;
-    // What may fault is never done without sleeping: the module would only say so.
-    const faults = ((words[RANGE.defaultFlags + 1]! | words[RANGE.pfnFlagsMask + 1]!) & REQUEST_FAULT_HIGH) !== 0;
-    if (!faults && this.#boundPages <= INLINE_PAGES) {
+    // A look is quick, and for requests it is a guess that the pages are there. By page they are never tried without
+    // sleeping: the module would only say so.
+    const most = (words[RANGE.defaultFlags + 1]! & REQUEST_FAULT_HIGH) === 0 ? INLINE_WALK_PAGES : INLINE_PAGES;
+    const byPage = (words[RANGE.pfnFlagsMask + 1]! & REQUEST_FAULT_HIGH) !== 0;
+    if (!byPage && this.#boundPages <= most) {
       const errno = this.#native.rangeFaultBound();
       if (errno === undefined) return;
       if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, 'hmm_range_fault');
@@ -194,7 +203,7 @@ export class DeviceContext {
   read(id: number, address: number, length: number, into?: Uint8Array): MaybePromise<Uint8Array> {
     this.#access('device_read', id, address, length);
     if (length > SMALL_READ) {
-      const bytes = into === undefined ? new Uint8Array(length) : prefix(into, length);
+      const bytes = into === undefined ? uninitialized(length) : prefix(into, length);
       if (length > INLINE_PAGES * this.#pageSize) return this.#readInPieces(id, address, bytes);
       return this.#readAtOnce(id, address, bytes) ? bytes : this.#readPooled(id, address, bytes);
     }
@@ -228,10 +237,13 @@ export class DeviceContext {
   /** A long read, piece by piece, and between the pieces whatever else this thread has to do. */
   async #readInPieces(id: number, address: number, bytes: Uint8Array): Promise<Uint8Array> {
     const step = INLINE_PAGES * this.#pageSize;
+    let since = performance.now();
     for (let at = 0; at < bytes.length; at += step) {
       const piece = bytes.subarray(at, at + step);
       if (!this.#readAtOnce(id, address + at, piece)) await this.#readPooled(id, address + at, piece);
+      if (performance.now() - since < READ_SLICE) continue;
       await setImmediate();
+      since = performance.now();
     }
     return bytes;
   }
@@ -328,7 +340,7 @@ export class DeviceContext {
     putNumber(words, RANGE.end, range.end);
     words[RANGE.reserved] = 0;
     // A longer one is only read on the thread pool, and need not be kept.
-    if (pfns.length <= INLINE_PAGES) this.#native.bindPfns(pfns);
+    if (pfns.length <= INLINE_WALK_PAGES) this.#native.bindPfns(pfns);
   }
 
   /** An array for a read of this length, and readBound() made to read into it. */
@@ -343,12 +355,15 @@ export class DeviceContext {
 
   /** readBound() made to read into an array of the caller's, which is likely to be the one of the last time. */
   #smallReadInto(into: Uint8Array, length: number): Uint8Array {
-    const bytes = prefix(into, length);
-    // Bound is what the caller handed over: a view of it is a new object every time.
     if (into !== this.#boundPiece) this.#native.bindPiece((this.#boundPiece = into));
     this.#words[ACCESS.buffer] = 0;
     this.#words[ACCESS.buffer + 1] = 0;
-    return bytes;
+    // Making a view takes as long as reading a page. One whose array was detached has no length any more.
+    if (into !== this.#lastInto || this.#lastView.length !== length) {
+      this.#lastInto = into;
+      this.#lastView = prefix(into, length);
+    }
+    return this.#lastView;
   }
 
   #begin(syscall: string): void {
@@ -399,6 +414,12 @@ export class DeviceContext {
       this.#settled();
     }
   }
+}
+
+/** For bytes that are all written before anybody sees them: clearing them first would take as long as reading them. */
+function uninitialized(length: number): Uint8Array {
+  const { buffer, byteOffset } = Buffer.allocUnsafeSlow(length);
+  return new Uint8Array(buffer, byteOffset, length);
 }
 
 function prefix(bytes: Uint8Array, length: number): Uint8Array {
