@@ -4,7 +4,7 @@
  * checker that this machine lacks is named; with --require-tools that is a failure.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -70,6 +70,33 @@ function nodeHeaders(): string {
     : path.join(process.env['npm_config_nodedir'], 'include', 'node');
 }
 
+/** Imports that are left when the types are gone must not run in circles: who is loaded first would then decide what works. */
+function cycles(): LegResult {
+  const imports = new Map<string, string[]>();
+  for (const file of [...sources('dist/lib', '.js'), ...sources('dist/scripts', '.js')]) {
+    const code = readFileSync(file, 'utf8');
+    const specifiers = [...code.matchAll(/^(?:import|export) [^;]*?from '(\.[^']+)';|\bimport\('(\.[^']+)'\)/gm)];
+    imports.set(
+      path.resolve(file),
+      specifiers.map((match) => path.resolve(path.dirname(file), (match[1] ?? match[2])!)),
+    );
+  }
+  const done = new Set<string>();
+  const visit = (file: string, above: readonly string[]): string | undefined => {
+    const start = above.indexOf(file);
+    if (start >= 0) return [...above.slice(start), file].map((each) => path.relative('dist', each)).join(' → ');
+    if (done.has(file)) return undefined;
+    for (const next of imports.get(file) ?? []) {
+      const found = visit(next, [...above, file]);
+      if (found !== undefined) return found;
+    }
+    done.add(file);
+    return undefined;
+  };
+  const found = [...imports.keys()].map((file) => visit(file, [])).find((cycle) => cycle !== undefined);
+  return single('import cycles', found === undefined, found);
+}
+
 /** Builds with all warnings; whatever the compiler or sparse says is an error. */
 async function moduleFor(name: string): Promise<LegResult> {
   const leg = `module, ${name}`;
@@ -91,6 +118,7 @@ async function moduleFor(name: string): Promise<LegResult> {
 
 const results: LegResult[] = [
   script('ESLint', 'eslint', 'bin/eslint.js', ['.']),
+  cycles(),
   script('types of the tests', 'typescript', 'bin/tsc', ['-p', 'tsconfig.test.json']),
   script('Prettier', 'prettier', 'bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']),
   withTool('C++', 'g++', cxx),
