@@ -27,6 +27,20 @@ await mirror.populate(BASE, BASE + MOST * PAGE);
 const c = new Yardstick(program);
 await c.ask(`prepare ${MOST}`);
 
+// What nobody who awaits can go below: the call's own share is what a row has beyond 1 and this.
+const ready = Promise.resolve();
+const awaits = 5000;
+emit(
+  await compare(
+    { name: 'the limit: one await of a ready promise', unit: 'ns', against: 'C, snapshot of 1 page' },
+    () =>
+      timed(awaits, async () => {
+        for (let each = 0; each < awaits; each++) await ready;
+      }),
+    async () => (await c.ask(`snapshot 1 ${awaits}`)) / awaits,
+  ),
+);
+
 const into = new Uint8Array(MOST * PAGE).fill(0);
 for (const pages of SIZES) {
   const goal = pages === 1 ? '<= 1.5' : '<= 1.02';

@@ -175,6 +175,7 @@ export interface MirrorPages {
 }
 
 export interface BackendMirror {
+  /** Its removal is that of the mirror: the device page table goes with it. */
   readonly notifier: BackendNotifier;
   /**
    * The lock of the device page table: while it is held, populate, accesses that must fault, and invalidations of this
@@ -194,6 +195,4 @@ export interface BackendMirror {
   query(start: number, end: number): MaybePromise<MirrorPages>;
   /** The device page table alone; works when the process has gone. */
   entries(start: number, end: number): MaybePromise<BigUint64Array>;
-  /** Removes the notifier and drops the device page table. */
-  remove(): Promise<void>;
 }

@@ -55,10 +55,6 @@ export class KernelMirror implements BackendMirror {
     return this.#context.entries(this.#id, start, end);
   }
 
-  async remove(): Promise<void> {
-    await this.notifier.remove();
-  }
-
   /** The address space is being closed: requests in flight may be waiting for the lock, and keep the file open until they end. */
   abandon(): void {
     if (!this.#lock.held) return;

@@ -105,10 +105,6 @@ export class Mirror implements BackendMirror {
     return this.#ops.pageTable.read(start, end);
   }
 
-  remove(): Promise<void> {
-    return this.notifier.remove();
-  }
-
   *#populate(start: number, end: number, options: PopulateOptions): Routine<PopulateResult> {
     let pages = 0;
     let retries = 0;

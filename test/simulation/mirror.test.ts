@@ -120,8 +120,8 @@ describe('a mirror', () => {
     const [world, mirror] = await mirrored();
     world.map(0, PAGE);
     await mirror.populate(BASE, BASE + PAGE, options);
-    await mirror.remove();
-    await mirror.remove();
+    await mirror.notifier.remove();
+    await mirror.notifier.remove();
     expect(() => mirror.populate(BASE, BASE + PAGE, options)).toThrow(
       expect.objectContaining({ code: 'ENOENT' }) as Error,
     );
