@@ -25,6 +25,7 @@ import {
   type AddressSpace,
   type Hmm,
   type Operation,
+  type PageState,
   type Scheduler,
 } from 'node-hmm';
 import { afterEach, expect, it } from 'vitest';
@@ -221,6 +222,11 @@ it('Mirror: thousands of retries, and then it holds what the process holds', { t
     await Promise.all(loops);
     expect(results.filter((result) => result.error !== undefined)).toEqual([]);
     mirror.takeEvents();
+    // What the races have left: no entry but what the process's page table says, with no more permission.
+    const left = await mirror.snapshot(BASE, BASE + length);
+    const stale = ({ device, frame, write }: PageState) =>
+      device !== null && (device.frame !== frame || (device.write && !write));
+    expect(left.filter(stale)).toEqual([]);
     await mirror.populate(BASE, BASE + length);
     const states = await mirror.snapshot(BASE, BASE + length);
     expect(states.filter(({ valid, device, frame }) => !valid || device?.frame !== frame)).toEqual([]);
