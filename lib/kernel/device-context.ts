@@ -24,6 +24,7 @@ import {
   putNumber,
 } from './abi.js';
 import type { Context, Descriptor, Reply } from './addon.js';
+import { accessError, asPages, check, deviceError, isPromise, populated, prefix, uninitialized } from './replies.js';
 import { SMALL_READ, pieceFor, smallRead } from './read-buffers.js';
 
 /** What is tried at once: 4 MiB are some 0.2 ms of copying. */
@@ -414,42 +415,4 @@ export class DeviceContext {
       this.#settled();
     }
   }
-}
-
-/** For bytes that are all written before anybody sees them: clearing them first would take as long as reading them. */
-function uninitialized(length: number): Uint8Array {
-  const { buffer, byteOffset } = Buffer.allocUnsafeSlow(length);
-  return new Uint8Array(buffer, byteOffset, length);
-}
-
-function prefix(bytes: Uint8Array, length: number): Uint8Array {
-  return bytes.length === length ? bytes : bytes.subarray(0, length);
-}
-
-function check(errno: number | undefined, syscall: string): void {
-  if (errno !== undefined && errno !== 0) throw errorOfErrno(errno, syscall);
-}
-
-function populated(words: Uint32Array): PopulateResult {
-  return { pages: getNumber(words, POPULATE.pages), retries: getNumber(words, POPULATE.retries) };
-}
-
-function asPages([pfns, entries]: BigUint64Array[]): MirrorPages {
-  return { pfns: pfns!, entries: entries! };
-}
-
-function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
-  return value instanceof Promise;
-}
-
-/** The first byte that was not moved is the one that could not be. */
-function accessError(errno: number, syscall: string, address: number, done: number): HmmError {
-  const located = errno === ERRNO.EFAULT || errno === ERRNO.EPERM;
-  return errorOfErrno(errno, syscall, located ? { address: address + done, done } : { done });
-}
-
-function deviceError(errno: number, syscall: string, address: number, request: Uint32Array): HmmError {
-  const done = getNumber(request, DEVICE_ACCESS.done);
-  if (errno !== ERRNO.ESTALE) return accessError(errno, syscall, address, done);
-  return errorOfErrno(errno, syscall, { address: getNumber(request, DEVICE_ACCESS.staleAddress), done });
 }

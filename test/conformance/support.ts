@@ -100,7 +100,7 @@ export async function refused(operation: Promise<unknown>): Promise<HmmError> {
     expect(error).toBeInstanceOf(HmmError);
     return error as HmmError;
   }
-  throw new Error(`expected a refusal, got ${String(value)}`);
+  throw new Error(`expected a refusal, got ${String(value).slice(0, 80)}`);
 }
 
 export async function refusalCode(operation: Promise<unknown>): Promise<string> {

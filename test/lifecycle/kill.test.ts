@@ -3,11 +3,13 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { HmmError } from 'node-hmm';
-import { openHmm, type Hmm } from 'node-hmm';
+import { MADV_DONTNEED, MADV_POPULATE_WRITE, openHmm, type Hmm, type HmmError } from 'node-hmm';
 import { afterEach, describe, expect, it } from 'vitest';
-import { BASE, PAGE, refusalCode } from '../conformance/support.js';
+import { BASE, GiB, PAGE, refusalCode } from '../conformance/support.js';
 import { contexts, hasEnded, noContextLeft, until } from './support.js';
+
+/** 64 MiB. */
+const MANY = 16384;
 
 const VICTIM = fileURLToPath(new URL('./victim.mjs', import.meta.url));
 
@@ -163,8 +165,15 @@ describe('the mirrored process is killed', () => {
       const space = await hmm.createAddressSpace();
       await space.mmap(64 * PAGE, { address: BASE });
       const mirror = await space.mirror(hmm.devices[0]!, { start: BASE, length: 64 * PAGE });
-      const drop = { op: 'madvise' as const, address: BASE, length: 64 * PAGE, advice: 4 };
-      const batch = space.run(Array.from({ length: 20_000 }, () => drop));
+      // Some ten million pages to populate and to drop: it is at it when it is killed, on whatever machine.
+      await space.mmap(MANY * PAGE, { address: BASE + GiB });
+      const storm = [MADV_POPULATE_WRITE, MADV_DONTNEED].map((advice) => ({
+        op: 'madvise' as const,
+        address: BASE + GiB,
+        length: MANY * PAGE,
+        advice,
+      }));
+      const batch = space.run(Array.from({ length: 600 }, () => storm).flat());
       for (let each = 0; each < round * 3; each++) await mirror.populate(BASE, BASE + 64 * PAGE);
       process.kill(space.pid, 'SIGKILL');
       expect(await refusalCode(batch)).toBe('ESRCH');
