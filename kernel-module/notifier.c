@@ -169,10 +169,16 @@ static void notifier_unregister(struct mirror_notifier *notifier)
 int mirror_notifier_retire(struct mirror_notifier *notifier)
 {
 	struct mirror_context *context = notifier->context;
-	int ret;
+	int ret = 0;
 
 	notifier_quiesce(notifier);
-	ret = mirror_events_await(&context->events, NULL);
+	/*
+	 * One that was inserted during the invalidation that is under way is not in the tree yet, and its removal does not
+	 * wait. Read without the lock of mm/mmu_notifier.c: if it has just entered the tree, its removal waits all the same,
+	 * only not killably.
+	 */
+	if (!RB_EMPTY_NODE(&notifier->interval.interval_tree.rb))
+		ret = mirror_events_await(&context->events, NULL);
 	if (ret) {
 		mutex_lock(&context->lock);
 		list_add(&notifier->orphan, &context->orphans);

@@ -1,5 +1,13 @@
 /** The sequence protocol of mmu_interval_notifier: mm/mmu_notifier.c. */
-import { HmmRange, MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, type AddressSpace } from 'node-hmm';
+import {
+  HmmRange,
+  MADV_DONTNEED,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  type AddressSpace,
+  type IntervalNotifier,
+} from 'node-hmm';
 import { expect, it } from 'vitest';
 import { BASE, PAGE, bench, record, refusalCode } from './support.js';
 
@@ -39,6 +47,11 @@ async function gated(space: AddressSpace, page: number, pages: number, calls: nu
 /** A round trip through the process on a thread that no test here blocks, by a call that takes no lock. */
 function idle(space: AddressSpace): Promise<unknown> {
   return space.run([{ op: 'madvise', address: 0, length: 0, advice: 0 }], { thread: 9 });
+}
+
+/** It was the gate that let the callback go, and not the bound of its wait. */
+async function inTime({ notifier }: { notifier: IntervalNotifier }): Promise<void> {
+  await notifier.readBegin();
 }
 
 /** Whether the promise has settled by the time that everything runnable has run. */
@@ -165,6 +178,7 @@ it('a notifier inserted during an invalidation is deferred: no callback of it, r
   expect(await settled(begin, space)).toBe(false);
   first.at.open();
   await running;
+  await inTime(first);
   expect(await begin).toBe(3);
   expect(late.take()).toEqual([]);
   await dontneed(space, 1);
@@ -195,6 +209,7 @@ it('remove of a notifier that is still deferred does not wait', async () => {
   await late.notifier.remove();
   first.at.open();
   await running;
+  await inTime(first);
   await dontneed(space, 0);
   expect(late.sequences).toEqual([]);
 });
