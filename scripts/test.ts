@@ -73,7 +73,11 @@ function chosen(args: readonly string[]): { chosen: readonly Leg[]; requireVm: b
   // Says which there are, for a name that there is not.
   const kernels = values.kernel.map((name) => kernelNamed(name).name);
   const all = !values.sim && !values.vm && kernels.length === 0;
-  const wanted = ({ name, vm }: Leg) => all || (vm ? values.vm || kernels.includes(name) : values.sim);
+  const wanted = ({ name, vm }: Leg) => {
+    if (all) return true;
+    if (!vm) return values.sim;
+    return kernels.length > 0 ? kernels.includes(name) : values.vm;
+  };
   return { chosen: legs.filter(wanted), requireVm: values['require-vm'] };
 }
 
