@@ -70,7 +70,7 @@ export class Hmm implements AsyncDisposable {
         snapshot = checkBoolean(orElse(options.snapshot, false), 'options.snapshot');
       }
       return (
-        (this.#session.share.settle(range.fault(snapshot), 1 + (range.pfns.length >> 3)) as
+        (this.#session.share.settle(range.fault(snapshot), 1 + (range.pfns.length >> 8)) as
           Promise<void> | undefined) ?? DONE
       );
     } catch (error) {

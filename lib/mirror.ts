@@ -137,7 +137,7 @@ export class Mirror implements AsyncDisposable {
       }
       const backend = this.#open('device_read');
       if (length === 0) return Promise.resolve(into?.subarray(0, 0) ?? new Uint8Array(0));
-      return Promise.resolve(this[SESSION].share.settle(backend.read(address, length, into), 1 + (length >> 12)));
+      return Promise.resolve(this[SESSION].share.settle(backend.read(address, length, into), 1 + (length >> 14)));
     } catch (error) {
       return this[SESSION].share.fail(error);
     }
@@ -151,7 +151,7 @@ export class Mirror implements AsyncDisposable {
       return Promise.resolve(
         this[SESSION].share.settle(
           bytes.length === 0 ? undefined : backend.write(address, bytes),
-          1 + (bytes.length >> 12),
+          1 + (bytes.length >> 14),
         ),
       );
     } catch (error) {
