@@ -75,6 +75,8 @@ bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, bool blo
 		remaining = (long)(deadline - jiffies);
 		if (impatient || remaining <= 0) {
 			WRITE_ONCE(notifier->update_lock, MIRROR_UPDATE_TAKEN);
+			/* The loser may never unlock. Who waits for it gets the mutex after us. */
+			wake_up_all(&notifier->update_changed);
 			break;
 		}
 		WRITE_ONCE(notifier->update_waiters, notifier->update_waiters + 1);

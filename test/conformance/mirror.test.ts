@@ -318,6 +318,24 @@ it('the update lock, held beyond the bound: the invalidation takes it away, and 
   await mirror.updateLock.run(() => undefined);
 });
 
+it('an invalidation between the walk and the update: populate begins again, and leaves no stale entry', async () => {
+  const { hmm, space } = await bench({ callbackTimeout: 300 });
+  await map(space, 1);
+  const mirror = await mirrored(hmm, space);
+  const observer = await mirrored(hmm, space);
+  await mirror.updateLock.acquire();
+  const populated = mirror.populate(BASE, BASE + PAGE, { write: true });
+  // Its fault is done with mmap_lock held until the walk ends. So what needs mmap_lock for writing comes after the walk,
+  // and populate, which waits for the lock, before the update.
+  while (!(await observer.snapshot(BASE, BASE + PAGE))[0]!.valid);
+  await map(space, 1);
+  // The invalidation took the lock away, which nobody has released yet: populate goes on without that.
+  expect(await populated).toEqual({ pages: 1, retries: 1 });
+  expect(() => mirror.updateLock.release()).toThrow(expect.objectContaining({ code: 'ETIMEDOUT' }));
+  const [page] = await mirror.snapshot(BASE, BASE + PAGE);
+  expect(page).toMatchObject({ valid: true, write: true, device: { write: true, frame: page!.frame } });
+});
+
 it('events can be awaited, in order, with sequence and time; they end when the mirror is removed', async () => {
   const { hmm, space } = await bench();
   await map(space, 4);
