@@ -15,6 +15,7 @@ struct access_run {
 	struct mirror_notifier *notifier;
 	struct hmm_mirror_access *args;
 	bool write;
+	bool present; /* only what the page table has; -ENOENT where it has nothing */
 	unsigned long single_until; /* fault page by page up to there: a fault of more has failed */
 	unsigned long counted_until; /* faults has counted the missing pages below */
 	unsigned long inline_pfns[ACCESS_INLINE_PAGES];
@@ -121,6 +122,8 @@ static int access_run(struct access_run *run)
 		case ACCESS_DONE:
 			break;
 		case ACCESS_MISSING:
+			if (run->present)
+				return -ENOENT;
 			if (nonblock)
 				return -EAGAIN;
 			ret = access_fault(run, address, end);
@@ -149,6 +152,20 @@ static int access_run(struct access_run *run)
 	return 0;
 }
 
+static int access_start(struct access_run *run)
+{
+	int ret;
+
+	/* The copies cannot ask: they run with page faults off. */
+	if (!access_ok(u64_to_user_ptr(run->args->buffer), run->args->length))
+		return -EFAULT;
+	run->pfns = run->inline_pfns;
+	ret = access_run(run);
+	if (run->pfns != run->inline_pfns)
+		kfree(run->pfns);
+	return ret;
+}
+
 /*
  * args: checked, inside the mirror's interval. Nonblocking it moves what needs neither a sleep nor a fault, and
  * then answers -EAGAIN; done tells how far it came.
@@ -160,14 +177,22 @@ int mirror_access(struct mirror_notifier *notifier, struct hmm_mirror_access *ar
 		.args = args,
 		.write = write,
 	};
-	int ret;
 
-	/* The copies cannot ask: they run with page faults off. */
-	if (!access_ok(u64_to_user_ptr(args->buffer), args->length))
-		return -EFAULT;
-	run.pfns = run.inline_pfns;
-	ret = access_run(&run);
-	if (run.pfns != run.inline_pfns)
-		kfree(run.pfns);
-	return ret;
+	return access_start(&run);
+}
+
+/*
+ * The same without a fault of the mirrored process's pages, for a driver that decides itself what a fault covers:
+ * -ENOENT at the first page that the page table lacks, done tells how far it came. It may sleep for the caller's buffer.
+ */
+int mirror_access_present(struct mirror_notifier *notifier, struct hmm_mirror_access *args, bool write)
+{
+	struct access_run run = {
+		.notifier = notifier,
+		.args = args,
+		.write = write,
+		.present = true,
+	};
+
+	return access_start(&run);
 }

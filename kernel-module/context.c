@@ -7,43 +7,60 @@
 
 #include "mirror.h"
 
-int mirror_open(struct inode *inode, struct file *file)
+/* An unbound context, or an ERR_PTR(). */
+struct mirror_context *mirror_context_create(struct mirror_device *device)
 {
-	/* misc_open() leaves the device there. */
-	struct mirror_device *device = container_of(file->private_data, struct mirror_device, misc);
 	struct mirror_context *context;
 
 	/* Page frame numbers are not for everyone, and neither is holding up another process's munmap. */
 	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
+		return ERR_PTR(-EPERM);
 
 	context = kzalloc(sizeof(*context), GFP_KERNEL_ACCOUNT);
 	if (!context)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	context->device = device;
 	mutex_init(&context->lock);
 	xa_init(&context->notifiers);
 	INIT_LIST_HEAD(&context->orphans);
 	mirror_events_init(&context->events);
-	file->private_data = context;
-	return nonseekable_open(inode, file);
+	mirror_residents_init(context);
+	return context;
 }
 
 /*
  * The last reference to the file is gone, so no ioctl, read or poll of it runs. Invalidations do: whoever of them waits
  * for user space is let go first, or the removal of the notifiers would wait for them in turn.
  */
-int mirror_release(struct inode *inode, struct file *file)
+void mirror_context_destroy(struct mirror_context *context)
 {
-	struct mirror_context *context = file->private_data;
-
 	mirror_events_close(&context->events);
 	mirror_notifiers_release(context);
+	/* After the notifiers, so that this waits for no callback of ours. */
+	mirror_residents_release(context);
 	mirror_events_free(&context->events);
 	xa_destroy(&context->notifiers);
 	if (context->mm)
 		mmdrop(context->mm);
 	kfree(context);
+}
+
+int mirror_open(struct inode *inode, struct file *file)
+{
+	/* misc_open() leaves the device there. */
+	struct mirror_device *device = container_of(file->private_data, struct mirror_device, misc);
+	struct mirror_context *context;
+
+	context = mirror_context_create(device);
+	if (IS_ERR(context))
+		return PTR_ERR(context);
+	file->private_data = context;
+	return nonseekable_open(inode, file);
+}
+
+int mirror_release(struct inode *inode, struct file *file)
+{
+	mirror_context_destroy(file->private_data);
 	return 0;
 }
 
@@ -71,4 +88,30 @@ int mirror_context_mm(struct mirror_context *context, struct mm_struct **mm)
 	/* Pairs with the release in mirror_context_bind(). */
 	*mm = smp_load_acquire(&context->mm);
 	return *mm ? 0 : -ENOTCONN;
+}
+
+/*
+ * The mm that the context is bound to, alive and its mmap_lock held for reading, until mirror_mm_unlock(). -EFAULT: the
+ * process has gone. -EINTR: this thread is being killed.
+ */
+int mirror_context_lock_mm(struct mirror_context *context, struct mm_struct **mm)
+{
+	int ret;
+
+	ret = mirror_context_mm(context, mm);
+	if (ret)
+		return ret;
+	if (!mmget_not_zero(*mm))
+		return -EFAULT;
+	ret = mmap_read_lock_killable(*mm);
+	if (ret)
+		mmput_async(*mm);
+	return ret;
+}
+
+void mirror_mm_unlock(struct mm_struct *mm)
+{
+	mmap_read_unlock(mm);
+	/* Not mmput(), which might run our own callbacks here: see mirror_notifier_register(). */
+	mmput_async(mm);
 }

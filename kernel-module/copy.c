@@ -5,7 +5,7 @@
 #include <linux/pagemap.h>
 #include <linux/uaccess.h>
 
-#include "mirror.h"
+#include "device_memory.h"
 
 /*
  * Moves the bytes of [address, end), inside one page, between the frame of the entry and buffer. The caller holds the
@@ -15,11 +15,14 @@
  */
 unsigned long mirror_copy_frame(u64 entry, unsigned long address, unsigned long end, void __user *buffer, bool write)
 {
-	struct page *page = pfn_to_page(entry & HMM_MIRROR_PFN_FRAME_MASK);
+	struct page *page = pfn_to_page(entry & HMM_MIRROR_PFN_FRAME_MASK), *bytes = page;
 	unsigned long size = end - address, left;
 	void *mapping;
 
-	mapping = kmap_local_page(page);
+	/* Private memory in an entry is the device's own: hmm_range_fault() gives no other. */
+	if (is_device_private_page(page))
+		bytes = mirror_device_page_bytes(page->zone_device_data);
+	mapping = kmap_local_page(bytes);
 	pagefault_disable();
 	if (write)
 		left = __copy_from_user_inatomic(mapping + offset_in_page(address), buffer, size);
@@ -29,10 +32,11 @@ unsigned long mirror_copy_frame(u64 entry, unsigned long address, unsigned long 
 	kunmap_local(mapping);
 
 	if (write && left < size) {
-		flush_dcache_page(page);
+		flush_dcache_page(bytes);
 		/*
-		 * The device has no dirty bit in the CPU's page table, so the page itself is told. Without the page
-		 * lock: the mapping cannot go, as for a fault handler under the page table lock.
+		 * The device has no dirty bit in the CPU's page table, so the page itself is told (of private memory
+		 * too: it takes that along to system memory). Without the page lock: the mapping cannot go, as for a
+		 * fault handler under the page table lock.
 		 */
 		set_page_dirty(page);
 	}

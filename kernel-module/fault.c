@@ -53,17 +53,12 @@ put_mm:
 	return ret;
 }
 
-/*
- * The loop of Documentation/mm/hmm.rst, the only one: begin, walk, lock, retry?, commit. It gives up with -EBUSY after
- * MIRROR_RETRY_DEADLINE; nonblock makes one attempt, and -EAGAIN of every reason to begin again or to wait.
- * Nothing is held between two attempts, so a process that exits meanwhile is not kept.
- */
-int mirror_fault_run(struct mirror_fault *fault)
+/* The walk of a fault that has none of its own: hmm_range_fault(). */
+static int fault_walk_range(struct mirror_fault *fault, unsigned long sequence)
 {
-	struct mirror_notifier *notifier = fault->notifier;
-	unsigned long deadline = jiffies + MIRROR_RETRY_DEADLINE;
 	struct hmm_range range = {
-		.notifier = &notifier->interval,
+		.notifier = &fault->notifier->interval,
+		.notifier_seq = sequence,
 		.start = fault->start,
 		.end = fault->end,
 		.hmm_pfns = fault->pfns,
@@ -74,31 +69,56 @@ int mirror_fault_run(struct mirror_fault *fault)
 	struct mm_struct *mm;
 	int ret;
 
-	ret = mirror_context_mm(notifier->context, &mm);
+	ret = mirror_context_mm(fault->notifier->context, &mm);
+	return ret ?: mirror_range_fault_once(mm, &range, fault->nonblock);
+}
+
+/* The second half of the loop: lock, retry?, commit. -EBUSY: begin again. */
+static int fault_commit(struct mirror_fault *fault, unsigned long sequence)
+{
+	struct mirror_notifier *notifier = fault->notifier;
+	int ret;
+
+	ret = fault->prepare ? fault->prepare(fault) : 0;
 	if (ret)
 		return ret;
+	ret = fault->release ? mirror_update_begin_short(notifier) : mirror_update_begin(notifier, fault->nonblock);
+	if (ret)
+		return ret;
+	if (mmu_interval_read_retry(&notifier->interval, sequence))
+		ret = -EBUSY;
+	else
+		ret = fault->commit_locked(fault);
+	mutex_unlock(&notifier->lock);
+	return ret;
+}
+
+/*
+ * The loop of Documentation/mm/hmm.rst, the only one: begin, walk, lock, retry?, commit. It gives up with -EBUSY after
+ * MIRROR_RETRY_DEADLINE; nonblock makes one attempt, and -EAGAIN of every reason to begin again or to wait.
+ * Nothing is held between two attempts, so a process that exits meanwhile is not kept.
+ */
+int mirror_fault_run(struct mirror_fault *fault)
+{
+	unsigned long deadline = jiffies + MIRROR_RETRY_DEADLINE;
+	unsigned long sequence;
+	int ret;
 
 	for (;;) {
-		ret = mirror_notifier_begin(notifier, fault->nonblock, &range.notifier_seq);
+		ret = fault->settle ? fault->settle(fault) : 0;
 		if (ret)
 			return ret;
-		ret = mirror_range_fault_once(mm, &range, fault->nonblock);
-		if (ret && ret != -EBUSY)
+		ret = mirror_notifier_begin(fault->notifier, fault->nonblock, &sequence);
+		if (ret)
 			return ret;
+		ret = fault->walk ? fault->walk(fault, sequence) : fault_walk_range(fault, sequence);
 		if (!ret) {
-			ret = fault->prepare ? fault->prepare(fault) : 0;
-			if (ret)
-				return ret;
-			ret = mirror_update_begin(notifier, fault->nonblock);
-			if (ret)
-				return ret;
-			if (!mmu_interval_read_retry(&notifier->interval, range.notifier_seq)) {
-				ret = fault->commit_locked(fault);
-				mutex_unlock(&notifier->lock);
-				return ret;
-			}
-			mutex_unlock(&notifier->lock);
+			ret = fault_commit(fault, sequence);
+			if (fault->release)
+				fault->release(fault);
 		}
+		if (ret != -EBUSY)
+			return ret;
 
 		fault->retries++;
 		if (fault->nonblock)

@@ -16,7 +16,7 @@
 #define SYNC_TIMEOUT_MS_MAX 60000
 
 /* No padding anywhere: nothing of the kernel's leaks, and 32-bit callers see the same layout. */
-static_assert(sizeof(struct hmm_mirror_info) == 32 + 16 * HMM_MIRROR_MAX_DEVICES);
+static_assert(sizeof(struct hmm_mirror_info) == 32 + 24 * HMM_MIRROR_MAX_DEVICES);
 static_assert(sizeof(struct hmm_mirror_bind) == 8);
 static_assert(sizeof(struct hmm_mirror_notifier_insert) == 32);
 static_assert(sizeof(struct hmm_mirror_notifier_id) == 8);
@@ -24,7 +24,10 @@ static_assert(sizeof(struct hmm_mirror_sequence) == 24);
 static_assert(sizeof(struct hmm_mirror_range_fault) == 64);
 static_assert(sizeof(struct hmm_mirror_populate) == 40);
 static_assert(sizeof(struct hmm_mirror_access) == 56);
-static_assert(sizeof(struct hmm_mirror_query) == 48);
+static_assert(sizeof(struct hmm_mirror_query) == 56);
+static_assert(sizeof(struct hmm_mirror_pages) == 48);
+static_assert(sizeof(struct hmm_mirror_atomic) == 40);
+static_assert(sizeof(struct hmm_mirror_evict) == 16);
 static_assert(sizeof(struct hmm_mirror_device_access) == 56);
 static_assert(sizeof(struct hmm_mirror_ack) == 16);
 static_assert(sizeof(struct hmm_mirror_event) == 64);
@@ -61,9 +64,12 @@ static int do_info(struct mirror_context *context, union mirror_arguments *argum
 	unsigned int id;
 
 	info->abi_version = HMM_MIRROR_ABI_VERSION;
-	/* No device has memory of its own, so of the features of devices there is none. */
+	if (mirror_has_device_exclusive())
+		info->features |= HMM_MIRROR_FEATURE_EXCLUSIVE;
+	if (IS_ENABLED(CONFIG_HUGETLB_PAGE))
+		info->features |= HMM_MIRROR_FEATURE_HUGETLB;
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && has_transparent_hugepage())
-		info->features = HMM_MIRROR_FEATURE_TRANSPARENT_HUGE_PAGES;
+		info->features |= HMM_MIRROR_FEATURE_TRANSPARENT_HUGE_PAGES;
 	info->page_shift = PAGE_SHIFT;
 	info->max_pages = HMM_MIRROR_MAX_PAGES;
 	info->callback_timeout_ms = READ_ONCE(mirror_callback_timeout_ms);
@@ -73,6 +79,12 @@ static int do_info(struct mirror_context *context, union mirror_arguments *argum
 	for (id = 0; id < mirror_device_count; id++) {
 		info->devices[id].kind = mirror_devices[id].kind;
 		info->devices[id].capacity = mirror_devices[id].capacity;
+		info->devices[id].used = mirror_device_used(&mirror_devices[id]);
+		/* Of device memory the feature is that there is some. */
+		if (info->devices[id].kind == HMM_MIRROR_DEVICE_PRIVATE)
+			info->features |= HMM_MIRROR_FEATURE_DEVICE_PRIVATE;
+		if (info->devices[id].kind == HMM_MIRROR_DEVICE_COHERENT)
+			info->features |= HMM_MIRROR_FEATURE_DEVICE_COHERENT;
 	}
 	return 0;
 }
@@ -223,6 +235,11 @@ static const struct {
 	[_IOC_NR(HMM_MIRROR_DEVICE_READ)] = { HMM_MIRROR_DEVICE_READ, mirror_ioctl_device_read },
 	[_IOC_NR(HMM_MIRROR_DEVICE_WRITE)] = { HMM_MIRROR_DEVICE_WRITE, mirror_ioctl_device_write },
 	[_IOC_NR(HMM_MIRROR_ACK)] = { HMM_MIRROR_ACK, do_ack },
+	[_IOC_NR(HMM_MIRROR_MIGRATE_TO_DEVICE)] = { HMM_MIRROR_MIGRATE_TO_DEVICE, mirror_ioctl_migrate_to_device },
+	[_IOC_NR(HMM_MIRROR_MIGRATE_TO_SYSTEM)] = { HMM_MIRROR_MIGRATE_TO_SYSTEM, mirror_ioctl_migrate_to_system },
+	[_IOC_NR(HMM_MIRROR_MAKE_EXCLUSIVE)] = { HMM_MIRROR_MAKE_EXCLUSIVE, mirror_ioctl_make_exclusive },
+	[_IOC_NR(HMM_MIRROR_ATOMIC_ADD)] = { HMM_MIRROR_ATOMIC_ADD, mirror_ioctl_atomic_add },
+	[_IOC_NR(HMM_MIRROR_EVICT)] = { HMM_MIRROR_EVICT, mirror_ioctl_evict },
 };
 
 long mirror_ioctl(struct file *file, unsigned int command, unsigned long argument)

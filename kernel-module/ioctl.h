@@ -18,12 +18,18 @@ union mirror_arguments {
 	struct hmm_mirror_query query;
 	struct hmm_mirror_device_access device_access;
 	struct hmm_mirror_ack ack;
+	struct hmm_mirror_pages pages;
+	struct hmm_mirror_atomic atomic;
+	struct hmm_mirror_evict evict;
 };
 
 int mirror_check_bound(struct mirror_context *context);
 int mirror_get_notifier(struct mirror_context *context, u32 id, struct mirror_notifier **notifier);
 
 /* ioctl_mirror.c */
+int mirror_check_pages(u64 start, u64 end);
+int mirror_check_inside(const struct mirror_notifier *notifier, u64 start, u64 last);
+int mirror_get_mirror(struct mirror_context *context, u32 id, struct mirror_notifier **notifier);
 int mirror_ioctl_range_fault(struct mirror_context *context, union mirror_arguments *arguments);
 int mirror_ioctl_populate(struct mirror_context *context, union mirror_arguments *arguments);
 int mirror_ioctl_read(struct mirror_context *context, union mirror_arguments *arguments);
@@ -33,5 +39,12 @@ int mirror_ioctl_lock(struct mirror_context *context, union mirror_arguments *ar
 int mirror_ioctl_unlock(struct mirror_context *context, union mirror_arguments *arguments);
 int mirror_ioctl_device_read(struct mirror_context *context, union mirror_arguments *arguments);
 int mirror_ioctl_device_write(struct mirror_context *context, union mirror_arguments *arguments);
+
+/* ioctl_pages.c */
+int mirror_ioctl_migrate_to_device(struct mirror_context *context, union mirror_arguments *arguments);
+int mirror_ioctl_migrate_to_system(struct mirror_context *context, union mirror_arguments *arguments);
+int mirror_ioctl_make_exclusive(struct mirror_context *context, union mirror_arguments *arguments);
+int mirror_ioctl_atomic_add(struct mirror_context *context, union mirror_arguments *arguments);
+int mirror_ioctl_evict(struct mirror_context *context, union mirror_arguments *arguments);
 
 #endif /* HMM_MIRROR_IOCTL_H */

@@ -8,7 +8,7 @@
 #include "ioctl.h"
 
 /* [start, end) in whole pages, of which one call takes HMM_MIRROR_MAX_PAGES. */
-static int check_pages(u64 start, u64 end)
+int mirror_check_pages(u64 start, u64 end)
 {
 	if (start >= end || !PAGE_ALIGNED(start) || !PAGE_ALIGNED(end))
 		return -EINVAL;
@@ -27,8 +27,8 @@ static int check_bytes(u64 address, u64 length)
 	return (PAGE_ALIGN(end) - (address & PAGE_MASK)) >> PAGE_SHIFT > HMM_MIRROR_MAX_PAGES ? -EINVAL : 0;
 }
 
-/* The same for what needs a device page table: of a notifier that has none, EINVAL. */
-static int get_mirror(struct mirror_context *context, u32 id, struct mirror_notifier **notifier)
+/* A notifier that has a device page table, with a reference: of one that has none, EINVAL. */
+int mirror_get_mirror(struct mirror_context *context, u32 id, struct mirror_notifier **notifier)
 {
 	int ret;
 
@@ -41,7 +41,7 @@ static int get_mirror(struct mirror_context *context, u32 id, struct mirror_noti
 	return -EINVAL;
 }
 
-static int check_inside(const struct mirror_notifier *notifier, u64 start, u64 last)
+int mirror_check_inside(const struct mirror_notifier *notifier, u64 start, u64 last)
 {
 	return start >= notifier->start && last <= notifier->last ? 0 : -EINVAL;
 }
@@ -57,13 +57,13 @@ int mirror_ioctl_range_fault(struct mirror_context *context, union mirror_argume
 		return -EINVAL;
 	if (!owner && args->owner_device != HMM_MIRROR_NO_DEVICE)
 		return -ENODEV;
-	ret = check_pages(args->start, args->end);
+	ret = mirror_check_pages(args->start, args->end);
 	if (ret)
 		return ret;
 	ret = mirror_get_notifier(context, args->id, &notifier);
 	if (ret)
 		return ret;
-	ret = check_inside(notifier, args->start, args->end - 1) ?: mirror_range_fault(notifier, args, owner);
+	ret = mirror_check_inside(notifier, args->start, args->end - 1) ?: mirror_range_fault(notifier, args, owner);
 	mirror_notifier_put(notifier);
 	return ret;
 }
@@ -80,13 +80,13 @@ int mirror_ioctl_populate(struct mirror_context *context, union mirror_arguments
 		return -EINVAL;
 	if ((args->flags & HMM_MIRROR_WRITABLE) && (args->flags & HMM_MIRROR_SNAPSHOT))
 		return -EINVAL;
-	ret = check_pages(args->start, args->end);
+	ret = mirror_check_pages(args->start, args->end);
 	if (ret)
 		return ret;
-	ret = get_mirror(context, args->id, &notifier);
+	ret = mirror_get_mirror(context, args->id, &notifier);
 	if (ret)
 		return ret;
-	ret = check_inside(notifier, args->start, args->end - 1) ?: mirror_populate(notifier, args);
+	ret = mirror_check_inside(notifier, args->start, args->end - 1) ?: mirror_populate(notifier, args);
 	mirror_notifier_put(notifier);
 	return ret;
 }
@@ -104,10 +104,10 @@ static int access_mirror(struct mirror_context *context, struct hmm_mirror_acces
 	ret = check_bytes(args->address, args->length);
 	if (ret)
 		return ret;
-	ret = get_mirror(context, args->id, &notifier);
+	ret = mirror_get_mirror(context, args->id, &notifier);
 	if (ret)
 		return ret;
-	ret = check_inside(notifier, args->address, args->address + args->length - 1) ?:
+	ret = mirror_check_inside(notifier, args->address, args->address + args->length - 1) ?:
 	      mirror_access(notifier, args, write);
 	mirror_notifier_put(notifier);
 	return ret;
@@ -132,13 +132,15 @@ int mirror_ioctl_query(struct mirror_context *context, union mirror_arguments *a
 	args->retries = 0;
 	if (args->flags & ~HMM_MIRROR_NONBLOCK || (!args->pfns && !args->entries))
 		return -EINVAL;
-	ret = check_pages(args->start, args->end);
+	if (args->locations && !args->pfns)
+		return -EINVAL;
+	ret = mirror_check_pages(args->start, args->end);
 	if (ret)
 		return ret;
-	ret = get_mirror(context, args->id, &notifier);
+	ret = mirror_get_mirror(context, args->id, &notifier);
 	if (ret)
 		return ret;
-	ret = check_inside(notifier, args->start, args->end - 1) ?: mirror_query(notifier, args);
+	ret = mirror_check_inside(notifier, args->start, args->end - 1) ?: mirror_query(notifier, args);
 	mirror_notifier_put(notifier);
 	return ret;
 }
@@ -151,7 +153,7 @@ int mirror_ioctl_lock(struct mirror_context *context, union mirror_arguments *ar
 
 	if (args->flags & ~HMM_MIRROR_NONBLOCK)
 		return -EINVAL;
-	ret = get_mirror(context, args->id, &notifier);
+	ret = mirror_get_mirror(context, args->id, &notifier);
 	if (ret)
 		return ret;
 	ret = mirror_update_lock(notifier, args->flags & HMM_MIRROR_NONBLOCK);
@@ -167,7 +169,7 @@ int mirror_ioctl_unlock(struct mirror_context *context, union mirror_arguments *
 
 	if (args->flags)
 		return -EINVAL;
-	ret = get_mirror(context, args->id, &notifier);
+	ret = mirror_get_mirror(context, args->id, &notifier);
 	if (ret)
 		return ret;
 	ret = mirror_update_unlock(notifier);

@@ -5,21 +5,15 @@
  */
 #include <linux/fs.h>
 #include <linux/init.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 
 #include "mirror.h"
 
-/* Devices without memory of their own: two, so that a test can tell the devices of two drivers apart. */
-#define MIRROR_PLAIN_DEVICES 2
-
 #define MIRROR_TIMEOUT_MS_MAX 60000
 #define MIRROR_EVENT_CAPACITY_MIN 16
 #define MIRROR_EVENT_CAPACITY_MAX (1u << 20)
 
-struct mirror_device mirror_devices[HMM_MIRROR_MAX_DEVICES];
-unsigned int mirror_device_count;
 unsigned int mirror_callback_timeout_ms = 1000;
 unsigned int mirror_event_capacity = 4096;
 
@@ -59,65 +53,32 @@ static const struct file_operations mirror_file_operations = {
 	.compat_ioctl = compat_ptr_ioctl, /* every struct has the same layout for 32-bit callers */
 };
 
-struct mirror_device *mirror_device_find(u32 id)
-{
-	return id < mirror_device_count ? &mirror_devices[id] : NULL;
-}
-
-/* The device that a notifier event or a pgmap names as its owner; HMM_MIRROR_NO_DEVICE if it is none of ours. */
-u32 mirror_device_id_of_owner(const void *owner)
-{
-	unsigned int id;
-
-	for (id = 0; id < mirror_device_count; id++)
-		if (owner == &mirror_devices[id])
-			return id;
-	return HMM_MIRROR_NO_DEVICE;
-}
-
-static int mirror_device_register(struct mirror_device *device, u32 id, u32 kind)
-{
-	device->id = id;
-	device->kind = kind;
-	device->capacity = 0;
-	snprintf(device->name, sizeof(device->name), "hmm_mirror%u", id);
-	device->misc.minor = MISC_DYNAMIC_MINOR;
-	device->misc.name = device->name;
-	device->misc.fops = &mirror_file_operations;
-	device->misc.mode = 0600;
-	return misc_register(&device->misc);
-}
-
-static void mirror_devices_unregister(unsigned int count)
-{
-	while (count--)
-		misc_deregister(&mirror_devices[count].misc);
-}
-
 static int __init mirror_init(void)
 {
-	unsigned int id;
 	int ret;
 
-	/* The count first: a node can be opened as soon as it is registered, and INFO tells of all devices. */
-	mirror_device_count = MIRROR_PLAIN_DEVICES;
-	for (id = 0; id < mirror_device_count; id++) {
-		ret = mirror_device_register(&mirror_devices[id], id, HMM_MIRROR_DEVICE_NONE);
-		if (ret)
-			goto unregister_devices;
-	}
+	ret = mirror_devices_init(&mirror_file_operations);
+	if (ret)
+		return ret;
+	ret = dmirror_init();
+	if (ret)
+		goto exit_devices;
 	pr_info("hmm_mirror: ABI %u, %u devices\n", HMM_MIRROR_ABI_VERSION, mirror_device_count);
 	return 0;
 
-unregister_devices:
-	mirror_devices_unregister(id);
+exit_devices:
+	mirror_devices_exit();
 	return ret;
 }
 
 static void __exit mirror_exit(void)
 {
-	/* No file is open: each holds the module. So no context, no notifier and no callback is left. */
-	mirror_devices_unregister(mirror_device_count);
+	/*
+	 * No file is open: each holds the module. So no context, no notifier and no callback is left. No page of device
+	 * memory is in use: see evict.c.
+	 */
+	dmirror_exit();
+	mirror_devices_exit();
 }
 
 module_init(mirror_init);

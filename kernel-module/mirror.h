@@ -4,9 +4,14 @@
  *
  * Lock order, outermost first:
  *
- *	mmap_lock, i_mmap_rwsem, anon_vma and folio locks of the mirrored process
- *	  mirror_notifier.lock		taken by the invalidate callback under any of the above
- *	    mirror_event_queue.lock	spinlock
+ *	mirror_notifier.exclusive_lock
+ *	  mmap_lock of the mirrored process
+ *	    mirror_exclusive_gate
+ *	      i_mmap_rwsem, anon_vma and folio locks of the mirrored process
+ *	        mirror_notifier.lock	taken by the invalidate callback under any of mmap_lock and the above
+ *	          mirror_event_queue.lock	spinlock
+ *	page table locks, and any other lock under which a page can be freed
+ *	  mirror_device_memory.lock	spinlock, interrupts off
  *
  * The callback may run in reclaim. So nothing under mirror_notifier.lock allocates in a way that can reclaim,
  * takes an mmap_lock, or touches user memory with page faults enabled. mirror_context.lock and
@@ -26,6 +31,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -36,6 +42,8 @@
 /* How long a loop that is restarted again and again by invalidations goes on, without any progress. */
 #define MIRROR_RETRY_DEADLINE (10 * HZ)
 
+struct mirror_device_memory; /* device_memory.h */
+
 /* A /dev/hmm_mirrorN. Constant once registered; its address is the owner of its memory (pgmap owner). */
 struct mirror_device {
 	struct miscdevice misc;
@@ -43,6 +51,7 @@ struct mirror_device {
 	u32 id;
 	u32 kind;     /* HMM_MIRROR_DEVICE_* */
 	u64 capacity; /* pages */
+	struct mirror_device_memory *memory; /* NULL: kind is HMM_MIRROR_DEVICE_NONE */
 };
 
 /*
@@ -74,6 +83,10 @@ struct mirror_context {
 	struct list_head orphans; /* notifiers whose remover was killed, for release() */
 	struct xarray notifiers; /* id to struct mirror_notifier; its xa_lock makes lookup and get one step */
 	struct mirror_event_queue events;
+	/*
+	 * Of each device the pages that hold memory which this context has migrated there; the lock is that memory's.
+	 */
+	struct list_head residents[HMM_MIRROR_MAX_DEVICES];
 };
 
 enum mirror_update_lock {
@@ -110,18 +123,33 @@ struct mirror_notifier {
 	unsigned int update_waiters; /* invalidations that wait for user space to unlock */
 	wait_queue_head_t update_changed;
 
+	/* Outermost: held by who makes pages exclusive, through all of the loop. */
+	struct mutex exclusive_lock;
+	/*
+	 * Who makes pages exclusive at this moment, and so has the invalidations of that in its own thread. Written
+	 * under exclusive_lock; the callback only asks whether it is its own thread, and then the answer cannot
+	 * change.
+	 */
+	struct task_struct *exclusive_task;
+
 	/* No use of the page table any more, and no events. Set under the lock. */
 	bool removed;
 	struct list_head orphan; /* in the context's orphans, under its lock */
 };
 
 /* main.c */
-extern struct mirror_device mirror_devices[HMM_MIRROR_MAX_DEVICES];
-extern unsigned int mirror_device_count;
 extern unsigned int mirror_callback_timeout_ms;
 extern unsigned int mirror_event_capacity;
+
+/* device.c */
+extern struct mirror_device mirror_devices[HMM_MIRROR_MAX_DEVICES];
+extern unsigned int mirror_device_count;
 struct mirror_device *mirror_device_find(u32 id);
 u32 mirror_device_id_of_owner(const void *owner);
+u64 mirror_device_used(const struct mirror_device *device);
+u32 mirror_page_location(unsigned long frame);
+int mirror_devices_init(const struct file_operations *operations);
+void mirror_devices_exit(void);
 
 /* In jiffies: how long an invalidation waits for user space, be it for an answer or for the update lock. */
 static inline unsigned long mirror_notifier_patience(const struct mirror_notifier *notifier)
@@ -130,10 +158,14 @@ static inline unsigned long mirror_notifier_patience(const struct mirror_notifie
 }
 
 /* context.c */
+struct mirror_context *mirror_context_create(struct mirror_device *device);
+void mirror_context_destroy(struct mirror_context *context);
 int mirror_open(struct inode *inode, struct file *file);
 int mirror_release(struct inode *inode, struct file *file);
 int mirror_context_bind(struct mirror_context *context);
 int mirror_context_mm(struct mirror_context *context, struct mm_struct **mm);
+int mirror_context_lock_mm(struct mirror_context *context, struct mm_struct **mm);
+void mirror_mm_unlock(struct mm_struct *mm);
 
 /* events.c */
 void mirror_events_init(struct mirror_event_queue *queue);
@@ -162,6 +194,7 @@ int mirror_notifier_begin(struct mirror_notifier *notifier, bool nonblock, unsig
 int mirror_update_lock(struct mirror_notifier *notifier, bool nonblock);
 int mirror_update_unlock(struct mirror_notifier *notifier);
 int mirror_update_begin(struct mirror_notifier *notifier, bool nonblock);
+int mirror_update_begin_short(struct mirror_notifier *notifier);
 bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, bool blockable);
 int mirror_notifier_lock(struct mirror_notifier *notifier, bool nonblock);
 
@@ -170,9 +203,9 @@ int mirror_notifier_lock(struct mirror_notifier *notifier, bool nonblock);
 #define MIRROR_CHUNK_SIZE (MIRROR_CHUNK_PAGES << PAGE_SHIFT)
 
 /*
- * One chunk: the entries of MIRROR_CHUNK_PAGES naturally aligned pages, HMM_MIRROR_PFN_VALID, HMM_MIRROR_PFN_WRITE and
- * the frame, or 0. No page reference stands behind an entry: it is valid because the invalidation that would free the
- * page has to clear it first.
+ * One chunk: the entries of MIRROR_CHUNK_PAGES naturally aligned pages, HMM_MIRROR_PFN_VALID, HMM_MIRROR_PFN_WRITE,
+ * HMM_MIRROR_ENTRY_EXCLUSIVE and the frame, or 0. No page reference stands behind an entry: it is valid because the
+ * invalidation that would free the page has to clear it first.
  */
 struct mirror_page_table_chunk {
 	u64 entries[MIRROR_CHUNK_PAGES];
@@ -195,6 +228,8 @@ static inline unsigned long mirror_chunk_slot(unsigned long address)
 int mirror_page_table_prepare(struct mirror_notifier *notifier, unsigned long address);
 unsigned long mirror_page_table_store_locked(struct mirror_notifier *notifier, unsigned long address,
 					     const unsigned long *pfns, unsigned long count);
+unsigned long mirror_page_table_store_exclusive_locked(struct mirror_notifier *notifier, unsigned long address,
+						       struct page *const *pages, unsigned long count);
 struct mirror_page_table_chunk *mirror_page_table_chunk_locked(struct mirror_notifier *notifier,
 							       unsigned long address);
 unsigned long mirror_page_table_missing_locked(struct mirror_notifier *notifier, unsigned long start,
@@ -206,7 +241,7 @@ void mirror_page_table_destroy(struct mirror_notifier *notifier);
 
 /* fault.c */
 
-/* One run of the loop of Documentation/mm/hmm.rst over [start, end). */
+/* One run of the loop of Documentation/mm/hmm.rst over [start, end). Of the steps those that are NULL are left out. */
 struct mirror_fault {
 	struct mirror_notifier *notifier;
 	struct mirror_device *device; /* that accesses: whose private memory need not be faulted back */
@@ -216,10 +251,19 @@ struct mirror_fault {
 	unsigned long default_flags; /* HMM_PFN_REQ_* */
 	bool nonblock;
 	u64 retries; /* out, added to */
-	/* Between the walk and the lock; may allocate. NULL: nothing to prepare. */
+	/* Before the sequence begins. */
+	int (*settle)(struct mirror_fault *fault);
+	/* Instead of hmm_range_fault() into pfns. -EBUSY: begin again. */
+	int (*walk)(struct mirror_fault *fault, unsigned long sequence);
+	/* Between the walk and the lock; may allocate. */
 	int (*prepare)(struct mirror_fault *fault);
-	/* Under the notifier's lock, the sequence still valid. */
+	/* Under the notifier's lock, the sequence still valid. Always there. */
 	int (*commit_locked)(struct mirror_fault *fault);
+	/*
+	 * After a walk that succeeded, whatever came of it: lets go of what that holds. Who has it holds locks of the
+	 * mirrored process, and so does not wait for user space's update lock, but begins again.
+	 */
+	void (*release)(struct mirror_fault *fault);
 };
 
 int mirror_fault_run(struct mirror_fault *fault);
@@ -237,6 +281,7 @@ int mirror_query(struct mirror_notifier *notifier, struct hmm_mirror_query *args
 
 /* access.c */
 int mirror_access(struct mirror_notifier *notifier, struct hmm_mirror_access *args, bool write);
+int mirror_access_present(struct mirror_notifier *notifier, struct hmm_mirror_access *args, bool write);
 
 /* device_access.c */
 int mirror_device_access(struct mirror_context *context, struct mirror_device *device,
@@ -246,7 +291,61 @@ int mirror_device_access(struct mirror_context *context, struct mirror_device *d
 unsigned long mirror_copy_frame(u64 entry, unsigned long address, unsigned long end, void __user *buffer, bool write);
 int mirror_copy_fault_in(void __user *buffer, unsigned long size, bool write);
 
+#if IS_ENABLED(CONFIG_DEVICE_MIGRATION)
+/* migrate.c */
+int mirror_migrate_to_device(struct mirror_notifier *notifier, unsigned long start, unsigned long end,
+			     struct hmm_mirror_pages *result);
+int mirror_migrate_to_system(struct mirror_notifier *notifier, unsigned long start, unsigned long end,
+			     struct hmm_mirror_pages *result);
+
+/* evict.c */
+int mirror_device_evict(struct mirror_device *device, u64 *pages);
+void mirror_residents_init(struct mirror_context *context);
+void mirror_residents_release(struct mirror_context *context);
+#else
+/* No device has memory: nothing migrates. */
+static inline int mirror_migrate_to_device(struct mirror_notifier *notifier, unsigned long start, unsigned long end,
+					   struct hmm_mirror_pages *result)
+{
+	result->address = start;
+	return -EOPNOTSUPP;
+}
+
+static inline int mirror_migrate_to_system(struct mirror_notifier *notifier, unsigned long start, unsigned long end,
+					   struct hmm_mirror_pages *result)
+{
+	result->address = start;
+	return -EOPNOTSUPP;
+}
+
+static inline int mirror_device_evict(struct mirror_device *device, u64 *pages)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void mirror_residents_init(struct mirror_context *context)
+{
+}
+
+static inline void mirror_residents_release(struct mirror_context *context)
+{
+}
+#endif
+
+/* exclusive.c */
+extern struct rw_semaphore mirror_exclusive_gate;
+int mirror_make_exclusive(struct mirror_notifier *notifier, unsigned long start, unsigned long end,
+			  struct hmm_mirror_pages *result);
+int mirror_make_exclusive_page(struct mirror_notifier *notifier, unsigned long address, u64 *retries);
+
+/* atomic.c */
+int mirror_atomic_add(struct mirror_notifier *notifier, struct hmm_mirror_atomic *args);
+
 /* ioctl.c */
 long mirror_ioctl(struct file *file, unsigned int command, unsigned long argument);
+
+/* dmirror.c */
+int dmirror_init(void);
+void dmirror_exit(void);
 
 #endif /* HMM_MIRROR_MIRROR_H */

@@ -7,6 +7,18 @@
 #include "mirror.h"
 
 /*
+ * Whether this thread is making pages exclusive, and this is the invalidation that does it: the entries go, but it is
+ * what the sequence was begun for and does not make it begin again. Others may have seen the pages present a moment ago
+ * and store that: the same frames, of which the next access by a CPU will tell. All other invalidations in this thread
+ * count.
+ */
+static bool invalidation_is_own(struct mirror_notifier *notifier, const struct mmu_notifier_range *range)
+{
+	return range->event == MMU_NOTIFY_EXCLUSIVE && READ_ONCE(notifier->exclusive_task) == current &&
+	       range->owner == notifier->device;
+}
+
+/*
  * The invalidate callback. In this order: the driver's lock, under it the sequence and the device page table, and only
  * then user space. So whatever user space does or fails to do, no device access goes through a translation that the
  * CPU is about to lose.
@@ -19,7 +31,8 @@ static bool notifier_invalidate(struct mmu_interval_notifier *interval, const st
 
 	if (!mirror_update_begin_invalidation(notifier, mmu_notifier_range_blockable(range)))
 		return false;
-	mmu_interval_set_seq(interval, sequence);
+	if (!invalidation_is_own(notifier, range))
+		mmu_interval_set_seq(interval, sequence);
 	if (notifier->flags & HMM_MIRROR_NOTIFIER_PAGE_TABLE)
 		mirror_page_table_clear_locked(notifier, range->start, range->end - 1);
 	/* One that is being removed has nobody left who would answer. */
@@ -45,6 +58,7 @@ struct mirror_notifier *mirror_notifier_alloc(struct mirror_context *context, un
 	notifier->last = last;
 	kref_init(&notifier->ref);
 	mutex_init(&notifier->lock);
+	mutex_init(&notifier->exclusive_lock);
 	xa_init(&notifier->chunks);
 	init_waitqueue_head(&notifier->update_changed);
 	return notifier;

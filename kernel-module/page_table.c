@@ -47,8 +47,9 @@ struct mirror_page_table_chunk *mirror_page_table_chunk_locked(struct mirror_not
 
 /*
  * Stores what a walk found for count pages from address, all in one chunk; pfns are in the kernel's encoding.
- * Returns how many entries are valid. A chunk that does not exist has nothing to forget, and prepare makes one before
- * there is anything to remember.
+ * Returns how many entries are valid. An entry that is exclusive stays: only an invalidation ends that, and to the walk
+ * the page is not present, or was not yet exclusive. A chunk that does not exist has nothing to forget, and prepare
+ * makes one before there is anything to remember.
  */
 unsigned long mirror_page_table_store_locked(struct mirror_notifier *notifier, unsigned long address,
 					     const unsigned long *pfns, unsigned long count)
@@ -60,6 +61,10 @@ unsigned long mirror_page_table_store_locked(struct mirror_notifier *notifier, u
 	if (!chunk)
 		return 0;
 	for (index = 0; index < count; index++) {
+		if (chunk->entries[slot + index] & HMM_MIRROR_ENTRY_EXCLUSIVE) {
+			valid++;
+			continue;
+		}
 		entry = 0;
 		if (pfns[index] & HMM_PFN_VALID) {
 			entry = mirror_pfn_from_kernel(pfns[index]);
@@ -69,6 +74,28 @@ unsigned long mirror_page_table_store_locked(struct mirror_notifier *notifier, u
 		chunk->entries[slot + index] = entry;
 	}
 	return valid;
+}
+
+/*
+ * Stores that count pages from address, all in one chunk, are exclusive, but for those that are NULL; returns how
+ * many.
+ */
+unsigned long mirror_page_table_store_exclusive_locked(struct mirror_notifier *notifier, unsigned long address,
+						       struct page *const *pages, unsigned long count)
+{
+	const u64 flags = HMM_MIRROR_PFN_VALID | HMM_MIRROR_PFN_WRITE | HMM_MIRROR_ENTRY_EXCLUSIVE;
+	struct mirror_page_table_chunk *chunk = mirror_page_table_chunk_locked(notifier, address);
+	unsigned long slot = mirror_chunk_slot(address), index, stored = 0;
+
+	if (!chunk)
+		return 0;
+	for (index = 0; index < count; index++) {
+		if (!pages[index])
+			continue;
+		chunk->entries[slot + index] = flags | page_to_pfn(pages[index]);
+		stored++;
+	}
+	return stored;
 }
 
 /* How many pages of [start, end), inside one chunk, lack one of the needed bits. */

@@ -6,10 +6,26 @@
 
 #include "mirror.h"
 
+/* More are on the heap. */
+#define QUERY_INLINE_PAGES 16
+
 struct query_run {
 	struct mirror_fault fault;
-	u64 *entries; /* NULL: not asked for */
+	u64 *entries;  /* NULL: not asked for */
+	u8 *locations; /* likewise */
 };
+
+/* Before the pfns are translated, as they are in the kernel's encoding here. */
+static void query_locations(struct query_run *run)
+{
+	const struct mirror_fault *fault = &run->fault;
+	unsigned long index, count = (fault->end - fault->start) >> PAGE_SHIFT;
+
+	for (index = 0; index < count; index++)
+		run->locations[index] = fault->pfns[index] & HMM_PFN_VALID ?
+					mirror_page_location(fault->pfns[index] & ~HMM_PFN_FLAGS) :
+					HMM_MIRROR_LOCATION_NONE;
+}
 
 static int query_commit_locked(struct mirror_fault *fault)
 {
@@ -17,6 +33,8 @@ static int query_commit_locked(struct mirror_fault *fault)
 
 	if (run->entries)
 		mirror_page_table_read_locked(fault->notifier, fault->start, fault->end, run->entries);
+	if (run->locations)
+		query_locations(run);
 	return 0;
 }
 
@@ -34,11 +52,40 @@ static int query_entries(struct query_run *run)
 	return 0;
 }
 
+/* NULL: no memory. Not on the heap if it is that small: a look at one page costs no allocation. */
+static void *query_array(void *small, unsigned long count, size_t size)
+{
+	return count <= QUERY_INLINE_PAGES ? small : kvmalloc_array(count, size, GFP_KERNEL);
+}
+
+static void query_array_free(void *array, const void *small)
+{
+	if (array != small)
+		kvfree(array);
+}
+
+static int query_copy_out(const struct query_run *run, const struct hmm_mirror_query *args, unsigned long count)
+{
+	if (args->pfns) {
+		mirror_pfns_from_kernel(run->fault.pfns, count);
+		if (copy_to_user(u64_to_user_ptr(args->pfns), run->fault.pfns, count * sizeof(*run->fault.pfns)))
+			return -EFAULT;
+	}
+	if (args->entries && copy_to_user(u64_to_user_ptr(args->entries), run->entries, count * sizeof(*run->entries)))
+		return -EFAULT;
+	if (args->locations &&
+	    copy_to_user(u64_to_user_ptr(args->locations), run->locations, count * sizeof(*run->locations)))
+		return -EFAULT;
+	return 0;
+}
+
 /* args: checked, inside the mirror's interval. The whole range is one run of the loop, hence of one sequence. */
 int mirror_query(struct mirror_notifier *notifier, struct hmm_mirror_query *args)
 {
 	unsigned long count = (args->end - args->start) >> PAGE_SHIFT;
-	size_t size = count * sizeof(u64);
+	unsigned long inline_pfns[QUERY_INLINE_PAGES];
+	u64 inline_entries[QUERY_INLINE_PAGES];
+	u8 inline_locations[QUERY_INLINE_PAGES];
 	struct query_run run = {
 		.fault = {
 			.notifier = notifier,
@@ -52,29 +99,27 @@ int mirror_query(struct mirror_notifier *notifier, struct hmm_mirror_query *args
 	int ret = -ENOMEM;
 
 	if (args->pfns) {
-		run.fault.pfns = kvmalloc(size, GFP_KERNEL);
+		run.fault.pfns = query_array(inline_pfns, count, sizeof(*inline_pfns));
 		if (!run.fault.pfns)
 			return -ENOMEM;
 	}
 	if (args->entries) {
-		run.entries = kvmalloc(size, GFP_KERNEL);
+		run.entries = query_array(inline_entries, count, sizeof(*inline_entries));
 		if (!run.entries)
 			goto free_pfns;
 	}
+	if (args->locations) {
+		run.locations = query_array(inline_locations, count, sizeof(*inline_locations));
+		if (!run.locations)
+			goto free_entries;
+	}
 	ret = args->pfns ? mirror_fault_run(&run.fault) : query_entries(&run);
 	args->retries = run.fault.retries;
-	if (ret)
-		goto free_entries;
-	if (args->pfns) {
-		mirror_pfns_from_kernel(run.fault.pfns, count);
-		if (copy_to_user(u64_to_user_ptr(args->pfns), run.fault.pfns, size))
-			ret = -EFAULT;
-	}
-	if (args->entries && copy_to_user(u64_to_user_ptr(args->entries), run.entries, size))
-		ret = -EFAULT;
+	ret = ret ?: query_copy_out(&run, args, count);
+	query_array_free(run.locations, inline_locations);
 free_entries:
-	kvfree(run.entries);
+	query_array_free(run.entries, inline_entries);
 free_pfns:
-	kvfree(run.fault.pfns);
+	query_array_free(run.fault.pfns, inline_pfns);
 	return ret;
 }

@@ -51,6 +51,21 @@ int mirror_update_begin(struct mirror_notifier *notifier, bool nonblock)
 }
 
 /*
+ * The same for who holds locks of the mirrored process: the mutex alone is waited for, which nobody keeps for long.
+ * -EBUSY: user space has the lock.
+ */
+int mirror_update_begin_short(struct mirror_notifier *notifier)
+{
+	int ret;
+
+	ret = mirror_notifier_lock(notifier, false);
+	if (ret || notifier->update_lock != MIRROR_UPDATE_HELD)
+		return ret;
+	mutex_unlock(&notifier->lock);
+	return -EBUSY;
+}
+
+/*
  * The same for an invalidation, which must not be kept waiting: after the notifier's bound, or when its thread is
  * being killed, it takes the lock away from user space. While it waits it goes before whoever else in user space
  * wants the lock. False, and the mutex is not held: not blockable, and it would have to wait.

@@ -25,7 +25,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define HMM_MIRROR_ABI_VERSION 1
+#define HMM_MIRROR_ABI_VERSION 2
 
 #define HMM_MIRROR_MAX_DEVICES 8
 /* Pages in one call: 4 GiB of addresses, 8 MiB of entries. */
@@ -43,6 +43,14 @@
 #define HMM_MIRROR_PFN_ORDER_SHIFT 56
 #define HMM_MIRROR_PFN_ORDER_MASK 0x1fULL
 #define HMM_MIRROR_PFN_FRAME_MASK ((1ULL << 56) - 1)
+/* In an entry of a device page table, which has no order: exclusive to the device, which may do atomics there. */
+#define HMM_MIRROR_ENTRY_EXCLUSIVE (1ULL << 60)
+
+/* Where a page is (HMM_MIRROR_QUERY). */
+#define HMM_MIRROR_LOCATION_NONE 0 /* not valid: nothing there, or another device's private memory */
+#define HMM_MIRROR_LOCATION_SYSTEM 1
+#define HMM_MIRROR_LOCATION_ZERO 2 /* the zero page of 4 KiB */
+#define HMM_MIRROR_LOCATION_DEVICE 16 /* plus the id of the device whose memory it is */
 
 /* Kinds of device (struct hmm_mirror_device_info.kind). */
 #define HMM_MIRROR_DEVICE_NONE 0     /* no memory of its own */
@@ -54,6 +62,7 @@
 #define HMM_MIRROR_FEATURE_DEVICE_COHERENT (1u << 1)
 #define HMM_MIRROR_FEATURE_EXCLUSIVE (1u << 2)
 #define HMM_MIRROR_FEATURE_TRANSPARENT_HUGE_PAGES (1u << 3)
+#define HMM_MIRROR_FEATURE_HUGETLB (1u << 4)
 
 /* Flags; which call takes which is said at the call. */
 #define HMM_MIRROR_NONBLOCK (1u << 0)
@@ -70,6 +79,7 @@ struct hmm_mirror_device_info {
 	__u32 kind;
 	__u32 reserved;
 	__u64 capacity; /* pages of device memory */
+	__u64 used;     /* of these */
 };
 
 /* HMM_MIRROR_INFO. Works on an unbound context. */
@@ -189,7 +199,8 @@ struct hmm_mirror_access {
 /*
  * HMM_MIRROR_QUERY: what is known of each page of [start, end), inside the mirror's span. flags: NONBLOCK.
  *  pfns     what a snapshot by hmm_range_fault says now, with the mirror's device as owner (0: not asked for)
- *  entries  the mirror's device page table: PFN_VALID, PFN_WRITE and the frame, or 0 (0: not asked for)
+ *  entries  the mirror's device page table: PFN_VALID, PFN_WRITE, ENTRY_EXCLUSIVE and the frame, or 0 (0: not asked for)
+ *  locations  one __u8 per page, HMM_MIRROR_LOCATION_*; only together with pfns, of which it is (0: not asked for)
  * Both are taken under one sequence: no invalidation lies between them. One of them must be asked for (EINVAL).
  * If pfns is not asked for nothing is walked, and the process may have gone.
  */
@@ -200,7 +211,56 @@ struct hmm_mirror_query {
 	__u64 end;
 	__u64 pfns;
 	__u64 entries;
+	__u64 locations;
 	__u64 retries; /* out */
+};
+
+/*
+ * HMM_MIRROR_MIGRATE_TO_DEVICE, HMM_MIRROR_MIGRATE_TO_SYSTEM: migrate_vma of [start, end), inside the mirror's span, to the
+ * memory of the mirror's device, or of its own pages back; VMA by VMA, in parts of 512 naturally aligned pages. pages: those that
+ * moved (to the device also those that held nothing yet). What cannot move stays, without an error: file pages, busy pages,
+ * another device's private memory, what the device has no room for. Its MIGRATE events have the device as owner, and empty
+ * the device page table as all do; TO_DEVICE then fills it again for what is mapped (a populate with SNAPSHOT).
+ *  EOPNOTSUPP the device has no memory. EFAULT no mapping, or the process has gone; EINVAL a mapping that is never migrated
+ *  (hugetlb, VM_SPECIAL, DAX): both with address, and what lies before it is done.
+ * HMM_MIRROR_MAKE_EXCLUSIVE: make_device_exclusive_range, owner the device; under the pattern, what is had gets entries
+ * with PFN_WRITE and ENTRY_EXCLUSIVE in the device page table, until an invalidation. pages: how many. EFAULT (with address)
+ * as the kernel says it: a page cannot be faulted for writing; EOPNOTSUPP: this kernel has no device-exclusive entries.
+ * flags: none.
+ */
+struct hmm_mirror_pages {
+	__u32 id;
+	__u32 flags;
+	__u64 start;
+	__u64 end;
+	__u64 pages;   /* out */
+	__u64 address; /* out: of the first page that failed, on error */
+	__u64 retries; /* out */
+};
+
+/*
+ * HMM_MIRROR_ATOMIC_ADD: adds value to the __u64 at address, a multiple of 8 (EINVAL) inside the mirror's span, with exclusive
+ * access, which is taken if the device has it not. flags: NONBLOCK (EAGAIN if it has not). EOPNOTSUPP also for a page that can never
+ * be exclusive (file or shared memory); EBUSY if it is taken away again and again; errors else as of MAKE_EXCLUSIVE.
+ */
+struct hmm_mirror_atomic {
+	__u32 id;
+	__u32 flags;
+	__u64 address;
+	__u64 value;   /* in */
+	__u64 old;     /* out: what was there before */
+	__u64 retries; /* out */
+};
+
+/*
+ * HMM_MIRROR_EVICT: moves what the device's memory holds, for whatever process, back to system memory
+ * (migrate_device_range). Works on an unbound context. pages: those that moved; what is busy stays. EINVAL no such device,
+ * EOPNOTSUPP it has no memory. flags: none.
+ */
+struct hmm_mirror_evict {
+	__u32 device;
+	__u32 flags;
+	__u64 pages; /* out */
 };
 
 /*
@@ -292,5 +352,10 @@ struct hmm_mirror_event {
 #define HMM_MIRROR_DEVICE_READ _IOWR(HMM_MIRROR_IOC, 0x0d, struct hmm_mirror_device_access)
 #define HMM_MIRROR_DEVICE_WRITE _IOWR(HMM_MIRROR_IOC, 0x0e, struct hmm_mirror_device_access)
 #define HMM_MIRROR_ACK _IOW(HMM_MIRROR_IOC, 0x0f, struct hmm_mirror_ack)
+#define HMM_MIRROR_MIGRATE_TO_DEVICE _IOWR(HMM_MIRROR_IOC, 0x10, struct hmm_mirror_pages)
+#define HMM_MIRROR_MIGRATE_TO_SYSTEM _IOWR(HMM_MIRROR_IOC, 0x11, struct hmm_mirror_pages)
+#define HMM_MIRROR_MAKE_EXCLUSIVE _IOWR(HMM_MIRROR_IOC, 0x12, struct hmm_mirror_pages)
+#define HMM_MIRROR_ATOMIC_ADD _IOWR(HMM_MIRROR_IOC, 0x13, struct hmm_mirror_atomic)
+#define HMM_MIRROR_EVICT _IOWR(HMM_MIRROR_IOC, 0x14, struct hmm_mirror_evict)
 
 #endif /* _UAPI_HMM_MIRROR_H */
