@@ -1,7 +1,9 @@
 /** A simulated process: the operations of one, by its threads, and what mirrors it. */
 import { CallbackOps } from './callback.js';
 import { HmmError } from '../errors.js';
-import { Mirror, MirrorOps } from './mirror.js';
+import { KERNEL, LOCKS, SEQUENCE, USERS, reads, writes } from './engine/touch.js';
+import { Mirror } from './mirror.js';
+import { MirrorOps } from './mirror-ops.js';
 import { MAX_RANGE_PAGES } from '../constants.js';
 import { MemoryFile } from './file.js';
 import type { Mm } from './mm.js';
@@ -9,6 +11,7 @@ import { Mutex } from './engine/locks.js';
 import { PAGE } from './layout.js';
 import { deviceAccess } from './device-access.js';
 import { dupMmap } from './fork.js';
+import { evictContext } from './evict.js';
 import { execute } from './operations.js';
 import { exitMmap } from './exit.js';
 import { rangeFaultOnce } from './fault-loop.js';
@@ -32,6 +35,9 @@ export interface SpaceOwner {
   hasDevice(device: number): boolean;
   forget(space: AddressSpace): void;
 }
+
+/** Operations that begin by taking mmap_lock; the others must be preemptible before they touch anything. */
+const LOCKS_FIRST: ReadonlySet<Operation['op']> = new Set(['mmap', 'munmap', 'mprotect', 'madvise', 'mremap']);
 
 export class AddressSpace implements BackendAddressSpace {
   readonly pid: number;
@@ -58,7 +64,11 @@ export class AddressSpace implements BackendAddressSpace {
 
   run(thread: number, operations: readonly Operation[]): MaybePromise<OperationResult[]> {
     if (!this.#alive) return Promise.reject(gone('run'));
-    return this.mm.engine.start(operations[0]?.op ?? 'run', this.#run(thread, operations));
+    return this.mm.engine.start(
+      operations[0]?.op ?? 'run',
+      this.#run(thread, operations),
+      writes(LOCKS) | reads(USERS),
+    );
   }
 
   createFile(length: number): Promise<MemoryFile> {
@@ -71,12 +81,13 @@ export class AddressSpace implements BackendAddressSpace {
 
   async fork(): Promise<AddressSpace> {
     if (!this.#alive || !this.mm.tryGet()) throw gone('fork');
-    return this.#owner.adopt(await this.mm.engine.start('fork', this.#fork()));
+    return this.#owner.adopt(await this.mm.engine.start('fork', this.#fork(), reads(USERS)));
   }
 
   exit(): Promise<void> {
     if (this.#exiting === null) {
       this.#alive = false;
+      this.mm.engine.touch(writes(USERS));
       this.mm.put();
       this.#exiting = Promise.resolve(this.mm.engine.start('exit', this.#exit()));
     }
@@ -98,10 +109,10 @@ export class AddressSpace implements BackendAddressSpace {
     const syscall = 'mmu_interval_notifier_insert';
     if (start % PAGE !== 0 || length % PAGE !== 0) throw new HmmError('EINVAL', syscall, 'a mirror spans whole pages');
     if (!this.#owner.hasDevice(device)) throw new HmmError('ENODEV', syscall);
-    const ops = new MirrorOps(this.mm, sink);
+    const ops = new MirrorOps(this.mm, device, sink);
     const interval = await this.#insert(start, length, ops);
     this.mirrors.add(ops);
-    return new Mirror(this.mm, ops, interval, this.#register(new Notifier(this, interval, ops)));
+    return new Mirror(this.mm, ops, interval, this.#register(new Notifier(this, interval, ops)), this);
   }
 
   rangeFault(range: BackendRange): MaybePromise<void> {
@@ -117,19 +128,19 @@ export class AddressSpace implements BackendAddressSpace {
     if (start < notifier.start || end > notifier.start + notifier.length) {
       throw new HmmError('EINVAL', syscall, 'outside the interval of the notifier');
     }
-    return this.mm.engine.start('hmm_range_fault', rangeFaultOnce(this.mm, notifier.interval, range));
+    return this.mm.engine.start('hmm_range_fault', rangeFaultOnce(this.mm, notifier.interval, range), reads(USERS));
   }
 
   async deviceRead(device: number, address: number, length: number, entries: BigUint64Array): Promise<Uint8Array> {
     if (!this.#owner.hasDevice(device)) throw new HmmError('ENODEV', 'device_read');
     const bytes = new Uint8Array(length);
-    await this.mm.engine.start('device_read', deviceAccess(this.mm, { address, bytes, write: false, entries }));
+    await this.mm.engine.start('device_read', deviceAccess(this.mm, { device, address, bytes, write: false, entries }));
     return bytes;
   }
 
   async deviceWrite(device: number, address: number, bytes: Uint8Array, entries: BigUint64Array): Promise<void> {
     if (!this.#owner.hasDevice(device)) throw new HmmError('ENODEV', 'device_write');
-    await this.mm.engine.start('device_write', deviceAccess(this.mm, { address, bytes, write: true, entries }));
+    await this.mm.engine.start('device_write', deviceAccess(this.mm, { device, address, bytes, write: true, entries }));
   }
 
   /** @internal A notifier that is being removed; later calls find it gone. */
@@ -156,6 +167,7 @@ export class AddressSpace implements BackendAddressSpace {
     if (!mm.tryGet()) throw new HmmError('EFAULT', 'mmu_interval_notifier_insert', 'the process has gone');
     try {
       const subscriptions = yield* mm.ensureSubscriptions();
+      if (mm.engine.preemptive) yield 'mmu_interval_notifier_insert';
       const notifier = subscriptions.insert(start, length, ops);
       ops.notifier = notifier;
       return notifier;
@@ -168,14 +180,15 @@ export class AddressSpace implements BackendAddressSpace {
   *#run(thread: number, operations: readonly Operation[]): Routine<OperationResult[]> {
     const { mm } = this;
     let queue = this.#threads.get(thread);
-    if (queue === undefined) this.#threads.set(thread, (queue = new Mutex(mm.engine)));
-    if (mm.engine.preemptive || !queue.tryAcquire()) yield* queue.acquire();
+    if (queue === undefined) this.#threads.set(thread, (queue = new Mutex(mm.engine, 'thread of the process')));
+    if (!queue.tryAcquire()) yield* queue.acquireNow();
     try {
       const results: OperationResult[] = [];
       for (const operation of operations) {
         if (!this.#alive || !mm.tryGet()) throw gone('run');
         try {
           if (mm.engine.current !== null) mm.engine.current.name = operation.op;
+          if (mm.engine.preemptive && !LOCKS_FIRST.has(operation.op)) yield operation.op;
           results.push(yield* execute(mm, operation));
         } finally {
           mm.put();
@@ -204,11 +217,17 @@ export class AddressSpace implements BackendAddressSpace {
     await this.exit();
     await Promise.all([...this.#notifiers].map((notifier) => notifier.remove()));
     for (const file of this.#files.splice(0)) file.release();
+    // What migrated through this context, and others still map (after a fork), goes back to system memory.
+    const { machine } = this.mm;
+    for (const memory of machine.devices.memories) {
+      if (memory.used === 0) continue;
+      await machine.engine.start('migrate_device_range', evictContext(machine, memory, this));
+    }
     this.#owner.forget(this);
   }
 }
 
-class Notifier implements BackendNotifier {
+export class Notifier implements BackendNotifier {
   readonly start: number;
   readonly length: number;
   readonly interval: IntervalNotifier;
@@ -229,16 +248,18 @@ class Notifier implements BackendNotifier {
     const { interval } = this;
     const { engine } = this.#space.mm;
     if (!engine.preemptive && interval.sequence !== interval.subscriptions.sequence) return interval.sequence;
-    return engine.start('mmu_interval_read_begin', interval.subscriptions.readBegin(interval));
+    return engine.start('mmu_interval_read_begin', interval.subscriptions.readBegin(interval), 0);
   }
 
   readRetry(sequence: number): boolean {
     this.#check('mmu_interval_read_retry');
+    this.#space.mm.engine.touch(reads(SEQUENCE));
     return this.interval.readRetry(sequence);
   }
 
   remove(): Promise<void> {
     if (this.#removing === null) {
+      this.#space.mm.engine.touch(KERNEL);
       this.#space.drop(this, this.#mirror);
       if (this.#mirror !== null) {
         this.#mirror.removed = true;

@@ -5,10 +5,10 @@ import type { IntervalNotifier, IntervalNotifierOps, NotifierRange } from './not
 import type { Machine } from './mm.js';
 import type { Routine } from './engine/engine.js';
 
-/** What a sink is told of an event. No event that the simulation sends has an owner, and all of them may block. */
+/** What a sink is told of an event. */
 export function invalidationOf(range: NotifierRange, sequence: number, timestamp: bigint): Invalidation {
-  const { start, end, event } = range;
-  return { start, end, event, blockable: true, owner: null, sequence, timestamp };
+  const { start, end, event, owner, blockable } = range;
+  return { start, end, event, blockable: blockable !== false, owner, sequence, timestamp };
 }
 
 export class CallbackOps implements IntervalNotifierOps {
@@ -25,19 +25,26 @@ export class CallbackOps implements IntervalNotifierOps {
     // Before the program hears of it: whatever it does, its next readRetry sees the event.
     this.notifier!.setSequence(sequence);
     const event = invalidationOf(range, sequence, this.#machine.tick());
+    const { engine } = this.#machine;
+    engine.enterCallback();
     const outcome = this.#sink.invalidate(event);
-    return typeof outcome === 'boolean' ? null : this.#await(outcome, event);
+    if (typeof outcome !== 'boolean' && !event.blockable) engine.locks?.mustNotSleep(event.event);
+    if (typeof outcome !== 'boolean') return this.#await(outcome, range, event);
+    if (!outcome) range.refused = true;
+    engine.leaveCallback();
+    return null;
   }
 
-  *#await(outcome: Promise<boolean>, event: Invalidation): Routine<void> {
+  *#await(outcome: Promise<boolean>, range: NotifierRange, event: Invalidation): Routine<void> {
     const { engine, callbackTimeout } = this.#machine;
     const wait = new Wait(engine, 'invalidate');
     let answered = false;
-    void outcome.then(() => {
+    void outcome.then((accepted) => {
       answered = true;
+      if (!accepted) range.refused = true;
       wait.settle();
+      engine.leaveCallback();
     });
-    engine.pauseForHost();
     const timer = callbackTimeout === null ? null : setTimeout(() => wait.settle(), callbackTimeout);
     yield wait;
     if (timer !== null) clearTimeout(timer);

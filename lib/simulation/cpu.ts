@@ -2,32 +2,34 @@
 import { HmmError } from '../errors.js';
 import { PAGE, PTES, TASK_SIZE, VM_PKEY_EXEC_ONLY, VM_WRITE, blockOf } from './layout.js';
 import { PTE_DIRTY, PTE_NO_ACCESS } from './page-table.js';
+import { faultsHuge, frameOf } from './huge-pmd.js';
+import { isHugetlb } from './hugetlb.js';
 import { handleMmFault } from './fault.js';
+import { needsMmapLock } from './swap-fault.js';
 import type { HmmErrorDetails } from '../errors.js';
 import type { Mm } from './mm.js';
-import type { PteTable } from './page-table.js';
+import type { HugePmd, PteTable } from './page-table.js';
 import type { Routine } from './engine/engine.js';
 import type { Vma } from './vma.js';
 
 /** @throws HmmError EFAULT, with the address, the signal and the bytes read before */
 export function* cpuRead(mm: Mm, address: number, length: number): Routine<Uint8Array> {
   const bytes = new Uint8Array(length);
-  yield* access(mm, address, length, false, 'read', (table, index, offset, at, count) => {
-    mm.frames.read(table.frame(index), offset, bytes, at, count);
+  yield* access(mm, address, length, false, 'read', (frame, offset, at, count) => {
+    mm.frames.read(frame, offset, bytes, at, count);
   });
   return bytes;
 }
 
 /** @throws HmmError EFAULT, with the address, the signal and the bytes stored before */
 export function* cpuWrite(mm: Mm, address: number, bytes: Uint8Array): Routine<undefined> {
-  yield* access(mm, address, bytes.length, true, 'write', (table, index, offset, at, count) => {
-    table.bits[index]! |= PTE_DIRTY;
-    mm.frames.write(table.frame(index), offset, bytes, at, count);
+  yield* access(mm, address, bytes.length, true, 'write', (frame, offset, at, count) => {
+    mm.frames.write(frame, offset, bytes, at, count);
   });
   return undefined;
 }
 
-type Mover = (table: PteTable, index: number, offset: number, at: number, count: number) => void;
+type Mover = (frame: number, offset: number, at: number, count: number) => void;
 
 /** Ascending, page by page: nothing lies between the check of an entry and the move of its bytes, as in a TLB hit. */
 function* access(mm: Mm, address: number, length: number, write: boolean, syscall: string, move: Mover): Routine<void> {
@@ -36,19 +38,37 @@ function* access(mm: Mm, address: number, length: number, write: boolean, syscal
     const here = address + at;
     const page = Math.floor(here / PAGE);
     const offset = here - page * PAGE;
-    const index = page % PTES;
-    const table = here < TASK_SIZE ? mm.pageTable.table(blockOf(here)) : null;
-    if (table === null || !permits(table, index, write)) {
+    const frame = here < TASK_SIZE ? translate(mm, here, write) : 0;
+    if (frame === 0) {
       yield* userFault(mm, here, write, syscall, at);
       continue;
     }
     const count = Math.min(PAGE - offset, length - at);
-    move(table, index, offset, at, count);
+    move(frame, offset, at, count);
     at += count;
   }
 }
 
-/** What the MMU looks at: the entry alone. It stays valid while munmap, with the VMA gone already, tells the notifiers. */
+/**
+ * What the MMU does: it looks at the entry alone. That stays valid while munmap, with the VMA gone already, tells the notifiers.
+ * @returns the frame, or 0 if the entry does not permit the access
+ */
+function translate(mm: Mm, address: number, write: boolean): number {
+  const block = blockOf(address);
+  const table = mm.pageTable.table(block);
+  if (table === null) return translateHuge(mm.pageTable.huge(block), address, write);
+  const index = Math.floor(address / PAGE) % PTES;
+  if (!permits(table, index, write)) return 0;
+  if (write) table.bits[index]! |= PTE_DIRTY;
+  return table.frame(index);
+}
+
+function translateHuge(huge: HugePmd | null, address: number, write: boolean): number {
+  if (huge === null || (write ? !huge.write : (huge.bits & PTE_NO_ACCESS) !== 0)) return 0;
+  if (write) huge.bits |= PTE_DIRTY;
+  return frameOf(huge, address);
+}
+
 function permits(table: PteTable, index: number, write: boolean): boolean {
   return write ? table.isWritable(index) : table.isPresent(index) && (table.bits[index]! & PTE_NO_ACCESS) === 0;
 }
@@ -71,7 +91,8 @@ function* userFault(mm: Mm, address: number, write: boolean, syscall: string, do
 /** Whether the fault can do without mmap_lock, which somebody else has: not if it must make an anon_vma. */
 function underVmaLock(mm: Mm, address: number, write: boolean): boolean {
   const vma = mm.profile.perVmaLock && address < TASK_SIZE ? mm.vmas.lookup(address) : null;
-  return vma !== null && !vma.writeLocked && (!write || vma.shared || vma.anonVma !== null);
+  if (vma === null || vma.writeLocked || needsMmapLock(vma, address)) return false;
+  return vma.shared || vma.anonVma !== null || !(write || isHugetlb(vma) || faultsHuge(vma, blockOf(address)));
 }
 
 function* resolveFault(mm: Mm, address: number, write: boolean, syscall: string, done: number): Routine<void> {

@@ -12,6 +12,8 @@ import type { Mm } from './mm.js';
 import type { Routine } from './engine/engine.js';
 
 export interface DeviceAccess {
+  /** Whose private memory it can reach. */
+  readonly device: number;
   readonly address: number;
   /** Read into, or written from. */
   readonly bytes: Uint8Array;
@@ -74,6 +76,7 @@ function* accessChunk(
     start: first,
     end: last,
     defaultFlags: 0n,
+    owner: request.device,
     pfns: new BigUint64Array((last - first) / PAGE),
     commit: (pfns) => {
       compare(request, first, pfns, done, syscall);

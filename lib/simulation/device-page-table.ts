@@ -1,6 +1,10 @@
-/** The page table of a device: HMM_PFN_VALID, HMM_PFN_WRITE and the frame per page, or 0; sparse, in chunks of 2 MiB. */
+/** The page table of a device: HMM_PFN_VALID, HMM_PFN_WRITE, ENTRY_EXCLUSIVE and the frame per page, or 0; sparse, in chunks of 2 MiB. */
 import { HIGH_VALID, HIGH_WRITE, highWord, lowWord } from './page-table.js';
 import { PAGE, PMD_SIZE, PTES, alignDown } from './layout.js';
+import type { ExclusivePage } from './exclusive.js';
+
+/** ENTRY_EXCLUSIVE, in the upper word. */
+const HIGH_EXCLUSIVE = 1 << 28;
 
 class Chunk {
   readonly entries = new BigUint64Array(PTES);
@@ -19,8 +23,17 @@ export class DevicePageTable {
     return (chunk.words[highWord(index)]! & needed) === 0 ? 0 : chunk.words[lowWord(index)]!;
   }
 
+  /** The frame of a page that the device has for itself, or 0. */
+  exclusiveFrame(address: number): number {
+    const chunk = this.#chunks.get(Math.floor(address / PMD_SIZE));
+    if (chunk === undefined) return 0;
+    const index = Math.floor(address / PAGE) % PTES;
+    return (chunk.words[highWord(index)]! & HIGH_EXCLUSIVE) === 0 ? 0 : chunk.words[lowWord(index)]!;
+  }
+
   /**
-   * Takes over what a walk found for whole pages from `start`, inside one chunk; without the order of the mapping.
+   * Takes over what a walk found for whole pages from `start`, inside one chunk; without the order of the mapping. An entry that
+   * is exclusive stays: only an invalidation ends that, and the walk found the page absent, or saw it before.
    * @returns how many of them are valid
    */
   store(start: number, pfns: BigUint64Array): number {
@@ -32,6 +45,10 @@ export class DevicePageTable {
     for (let index = 0; index < pfns.length; index++) {
       const flags = source[highWord(index)]! & (HIGH_VALID | HIGH_WRITE);
       const present = flags < 0;
+      if (chunk !== undefined && (chunk.words[highWord(first + index)]! & HIGH_EXCLUSIVE) !== 0) {
+        valid++;
+        continue;
+      }
       if (present) {
         valid++;
         if (chunk === undefined) this.#chunks.set(number, (chunk = new Chunk()));
@@ -43,6 +60,19 @@ export class DevicePageTable {
       chunk.words[lowWord(first + index)] = present ? source[lowWord(index)]! : 0;
     }
     return valid;
+  }
+
+  /** Entries for the pages, from `start` on and inside one chunk, that have been had exclusively; the others are left as they are. */
+  storeExclusive(start: number, pages: readonly ExclusivePage[]): void {
+    const number = Math.floor(start / PMD_SIZE);
+    const first = (start / PAGE) % PTES;
+    pages.forEach((page, index) => {
+      if (typeof page === 'string') return;
+      let chunk = this.#chunks.get(number);
+      if (chunk === undefined) this.#chunks.set(number, (chunk = new Chunk()));
+      chunk.words[highWord(first + index)] = HIGH_VALID | HIGH_WRITE | HIGH_EXCLUSIVE;
+      chunk.words[lowWord(first + index)] = page;
+    });
   }
 
   /** One entry per page of [start, end). */
@@ -71,11 +101,13 @@ export class DevicePageTable {
   }
 
   /** Calls visit for each valid entry. */
-  forEach(visit: (address: number, frame: number, write: boolean) => void): void {
+  forEach(visit: (address: number, frame: number, write: boolean, exclusive: boolean) => void): void {
     for (const [number, { words }] of this.#chunks) {
       for (let index = 0; index < PTES; index++) {
         const high = words[highWord(index)]!;
-        if (high < 0) visit(number * PMD_SIZE + index * PAGE, words[lowWord(index)]!, (high & HIGH_WRITE) !== 0);
+        if (high >= 0) continue;
+        const address = number * PMD_SIZE + index * PAGE;
+        visit(address, words[lowWord(index)]!, (high & HIGH_WRITE) !== 0, (high & HIGH_EXCLUSIVE) !== 0);
       }
     }
   }

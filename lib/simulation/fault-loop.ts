@@ -8,7 +8,7 @@ import type { UpdateLock } from './update-lock.js';
 import type { WalkRange } from './range-fault.js';
 
 /** How long a loop goes on that makes no progress. Without a clock (a scheduler has none) it goes on. */
-const RETRY_DEADLINE = 10_000;
+export const RETRY_DEADLINE = 10_000;
 
 /** hmm_range_fault with the lifetime and the lock that it asks for. EFAULT also if the process has gone. */
 export function* rangeFaultOnce(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<void> {
@@ -33,6 +33,8 @@ export interface LoopRequest<T> {
   readonly start: number;
   readonly end: number;
   readonly defaultFlags: bigint;
+  /** dev_private_owner */
+  readonly owner: number | null;
   /** Scratch, one per page; holds the outputs when commit is called. */
   readonly pfns: BigUint64Array;
   /** Runs under the update lock with a sequence that still holds. Must not yield: that is what the lock is worth here. */
@@ -40,17 +42,18 @@ export interface LoopRequest<T> {
 }
 
 export function* runFaultLoop<T>(request: LoopRequest<T>): Routine<{ value: T; retries: number }> {
-  const { mm, notifier, updateLock, start, end, defaultFlags, pfns } = request;
+  const { mm, notifier, updateLock, start, end, defaultFlags, owner, pfns } = request;
   const deadline = mm.machine.callbackTimeout === null ? Infinity : Date.now() + RETRY_DEADLINE;
   for (let retries = 0; ; retries++) {
     const notifierSequence = yield* notifier.subscriptions.readBegin(notifier);
     // The mask is 0: what an earlier attempt left in pfns is no request.
-    const range: WalkRange = { start, end, notifierSequence, defaultFlags, pfnFlagsMask: 0n, pfns };
+    const range: WalkRange = { start, end, notifierSequence, defaultFlags, pfnFlagsMask: 0n, owner, pfns };
     if (yield* walked(mm, notifier, range)) {
       if (updateLock !== null) yield* updateLock.begin();
       if (!notifier.readRetry(notifierSequence)) return { value: request.commit(pfns), retries };
     }
-    if (Date.now() > deadline) throw new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: 0 });
+    if (deadline !== Infinity && Date.now() > deadline)
+      throw new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: 0 });
   }
 }
 

@@ -1,16 +1,20 @@
 /**
- * handle_mm_fault (mm/memory.c) for pages of 4 KiB: anonymous memory with its zero page, copy on write, and tmpfs with
+ * handle_mm_fault (mm/memory.c), for pages of 4 KiB (huge-pmd.ts has the others): anonymous memory with its zero page, copy on write, and tmpfs with
  * fault-around. mmap_lock is held, and the VMA allows the access (or the caller has FOLL_FORCE).
  *
  * Everything but the copy of a page happens without an event and without sleeping, so it is a plain function: of the
  * faults of a loop over pages only those that copy cost a generator.
  */
-import { PAGE, PTES, VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE, alignDown, blockOf } from './layout.js';
-import { PAGE_ANON, PAGE_ANON_EXCLUSIVE, ZERO_FRAME } from './frames.js';
+import { PAGE, PTES, VM_WRITE, alignDown, blockOf } from './layout.js';
+import { PAGE_ANON, PAGE_ANON_EXCLUSIVE, PAGE_LARGE, ZERO_FRAME } from './frames.js';
 import { PTE_DIRTY, PTE_SPECIAL } from './page-table.js';
-import { prepareAnonVma } from './anon-vma.js';
-import type { AnonVma } from './anon-vma.js';
+import { anonVmaPrepare } from './anon-vma-prepare.js';
+import { hugetlbCopy, hugetlbFault, isHugetlb } from './hugetlb.js';
+import { splitHugePmd, tryHugeFault } from './huge-pmd.js';
+import { doSwapPage } from './swap-fault.js';
+import { mapsWritable } from './vma.js';
 import type { MemoryFile } from './file.js';
+import type { Mm } from './mm.js';
 import type { PteTable } from './page-table.js';
 import type { Routine } from './engine/engine.js';
 import type { Vma } from './vma.js';
@@ -30,18 +34,29 @@ const FAULT_AROUND_PAGES = 16;
 export function* handleMmFault(vma: Vma, address: number, write: boolean): Routine<FaultResult> {
   if (vma.mm.engine.preemptive) yield 'handle_mm_fault';
   const result = tryFault(vma, address, write);
-  return result === 'copy' ? yield* wpPageCopy(vma, address) : result;
+  return result === 'copy' || result === 'swap' ? yield* finishFault(vma, address, result) : result;
 }
 
-/** All of a fault that needs no event; 'copy' asks for {@link wpPageCopy}. */
-export function tryFault(vma: Vma, address: number, write: boolean): FaultResult | 'copy' {
+/** The part of a fault that {@link tryFault} found to need events. */
+export function finishFault(vma: Vma, address: number, rest: 'copy' | 'swap'): Routine<FaultResult> {
+  return rest === 'copy' ? wpPageCopy(vma, address) : doSwapPage(vma, address);
+}
+
+/** All of a fault that needs no event; 'copy' and 'swap' ask for {@link finishFault}. */
+export function tryFault(vma: Vma, address: number, write: boolean): FaultResult | 'copy' | 'swap' {
   const { mm } = vma;
   const block = blockOf(address);
   // __handle_mm_fault makes the upper levels before it knows whether the fault succeeds; observable, so done here too.
   mm.pageTable.ensurePmdTable(block);
+  if (isHugetlb(vma)) return hugetlbFault(vma, address, write);
   const table = mm.pageTable.table(block);
+  if (table === null) {
+    const result = tryHugeFault(vma, block, write);
+    if (result !== null) return result;
+  }
   const index = Math.floor(address / PAGE) % PTES;
   if (table === null || !table.isPresent(index)) {
+    if (table !== null && !table.isNone(index)) return 'swap';
     if (vma.file === null) return doAnonymousPage(vma, block, index, write);
     return doFault(vma, vma.file, address, write);
   }
@@ -68,7 +83,9 @@ function doAnonymousPage(vma: Vma, block: number, index: number, write: boolean)
 
 /** maybe_mkwrite(pte_mkdirty()): FOLL_FORCE may write where the mapping may not. */
 function mapNewAnon(vma: Vma, table: PteTable, index: number, frame: number): void {
-  vma.mm.frames.map(frame);
+  const { frames } = vma.mm;
+  frames.map(frame);
+  frames.anonVma[frame] = vma.anonVma;
   table.set(index, frame, (vma.flags & VM_WRITE) !== 0, PTE_DIRTY);
 }
 
@@ -82,8 +99,12 @@ function doWpPage(vma: Vma, table: PteTable, index: number): FaultResult | 'copy
     return 'done';
   }
   const special = (table.bits[index]! & PTE_SPECIAL) !== 0;
-  if (!special && canReuse(frames.flags[frame]!, frames.mapcount[frame]!)) {
-    frames.flags[frame]! |= PAGE_ANON_EXCLUSIVE;
+  if (!special && canReuse(vma.mm, frame)) {
+    if ((frames.flags[frame]! & PAGE_ANON_EXCLUSIVE) === 0) {
+      // folio_move_anon_rmap: from now on only this VMA's anon_vma is walked for it.
+      frames.anonVma[frames.head(frame)] = vma.anonVma;
+      frames.flags[frame]! |= PAGE_ANON_EXCLUSIVE;
+    }
     if ((vma.flags & VM_WRITE) !== 0) table.protect(index, true);
     table.bits[index]! |= PTE_DIRTY;
     return 'done';
@@ -91,9 +112,12 @@ function doWpPage(vma: Vma, table: PteTable, index: number): FaultResult | 'copy
   return 'copy';
 }
 
-/** wp_can_reuse_anon_folio: with no swap cache and no pins, the only reference is the only mapping. */
-function canReuse(flags: number, mapcount: number): boolean {
-  return (flags & PAGE_ANON_EXCLUSIVE) !== 0 || ((flags & PAGE_ANON) !== 0 && mapcount === 1);
+/** wp_can_reuse_anon_folio: with no swap cache, the only reference is the only mapping. */
+function canReuse({ frames, profile }: Mm, frame: number): boolean {
+  const flags = frames.flags[frame]!;
+  if ((flags & PAGE_ANON_EXCLUSIVE) !== 0) return true;
+  if ((flags & PAGE_ANON) === 0 || frames.isHeld(frame)) return false;
+  return ((flags & PAGE_LARGE) === 0 || profile.reusesLastPageOfLarge) && frames.mappings(frame) === 1;
 }
 
 /** wp_page_copy: the copy is made first, then the page is invalidated, then exchanged, if nobody else did meanwhile. */
@@ -103,6 +127,14 @@ export function* wpPageCopy(vma: Vma, address: number): Routine<FaultResult> {
   const start = alignDown(address, PAGE);
   const block = blockOf(address);
   const index = Math.floor(address / PAGE) % PTES;
+  if (isHugetlb(vma)) return yield* hugetlbCopy(vma, address);
+  // do_huge_pmd_wp_page's fallback: a huge page is split, and one of the pages that it was then copied.
+  while (mm.pageTable.huge(block) !== null) {
+    yield* splitHugePmd(mm, block);
+    const result = tryFault(vma, address, true);
+    if (result === 'swap') return yield* doSwapPage(vma, address);
+    if (result !== 'copy') return result;
+  }
   const original = mm.pageTable.table(block)!;
   const entry = original.entries[index];
   const old = original.frame(index);
@@ -110,7 +142,12 @@ export function* wpPageCopy(vma: Vma, address: number): Routine<FaultResult> {
   anonVmaPrepare(vma);
   const frame = frames.allocate(PAGE_ANON | PAGE_ANON_EXCLUSIVE);
   if (frame === 0) return 'oom';
-  if (!special) frames.copy(old, frame);
+  const { pageLocks } = mm.machine;
+  if (!special) {
+    // A page that is being copied stays: it is not migrated, and its frame not given out again, before the entry is compared.
+    pageLocks.get(old);
+    frames.copy(old, frame);
+  }
 
   const range = yield* mm.invalidateStart('clear', start, start + PAGE);
   const table = mm.pageTable.table(block);
@@ -121,6 +158,7 @@ export function* wpPageCopy(vma: Vma, address: number): Routine<FaultResult> {
     frames.map(frame);
     frames.unmap(frame);
   }
+  if (!special) pageLocks.put(old);
   yield* mm.invalidateEnd(range);
   return 'done';
 }
@@ -149,11 +187,6 @@ function doFault(vma: Vma, file: MemoryFile, address: number, write: boolean): F
   return 'done';
 }
 
-/** vm_page_prot: tmpfs wants no write notification, so a shared writable mapping is writable from the first read on. */
-export function mapsWritable(vma: Vma): boolean {
-  return (vma.flags & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE);
-}
-
 /**
  * do_fault_around and filemap_map_pages: maps what the page cache has around the address, 16 pages from the aligned
  * one on, or from the start of the VMA on if that is higher.
@@ -173,35 +206,10 @@ function faultAround(vma: Vma, file: MemoryFile, address: number, page: number):
     const frame = file.pages.get(page + at - index);
     if (frame === undefined) continue;
     table ??= mm.pageTable.ensureTable(block);
-    if (table.isPresent(at)) continue;
+    if (!table.isNone(at)) continue;
     mm.frames.map(frame);
     table.set(at, frame, write, 0);
     if (at === index) mapped = true;
   }
   return mapped;
-}
-
-/** anon_vma_prepare */
-function anonVmaPrepare(vma: Vma): void {
-  if (vma.anonVma === null) prepareAnonVma(vma, findMergeableAnonVma(vma));
-}
-
-/** find_mergeable_anon_vma: sharing the neighbour's lets the two merge later. The upper one is asked first. */
-function findMergeableAnonVma(vma: Vma): AnonVma | null {
-  const { vmas } = vma.mm;
-  const next = vmas.next(vma);
-  if (next !== null && compatible(vma, next) && next.anonVma !== null && next.chain.length === 1) return next.anonVma;
-  const prev = vmas.prev(vma);
-  if (prev !== null && compatible(prev, vma) && prev.anonVma !== null && prev.chain.length === 1) return prev.anonVma;
-  return null;
-}
-
-/** anon_vma_compatible */
-function compatible(lower: Vma, upper: Vma): boolean {
-  return (
-    lower.end === upper.start &&
-    lower.file === upper.file &&
-    ((lower.flags ^ upper.flags) & ~VM_ACCESS_FLAGS) === 0 &&
-    upper.pgoff === lower.pgoff + lower.pages
-  );
 }

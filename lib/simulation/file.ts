@@ -15,12 +15,12 @@ export class MemoryFile implements BackendFile {
   readonly pages = new Map<number, number>();
   /** i_mmap: by pgoff, equal ones in the order of insertion. */
   readonly #mappings: Vma[] = [];
-  readonly #frames: Frames;
+  protected readonly frames: Frames;
   /** Processes that have it open. */
   #openers = 0;
 
   constructor(frames: Frames, length: number) {
-    this.#frames = frames;
+    this.frames = frames;
     this.length = length;
   }
 
@@ -31,6 +31,11 @@ export class MemoryFile implements BackendFile {
   /** Pages that may be accessed: beyond them is SIGBUS. */
   get sizeInPages(): number {
     return Math.ceil(this.length / PAGE);
+  }
+
+  /** Neither open nor mapped. */
+  get unused(): boolean {
+    return this.#openers === 0 && this.#mappings.length === 0;
   }
 
   acquire(): void {
@@ -46,7 +51,7 @@ export class MemoryFile implements BackendFile {
   getPage(index: number): number {
     const cached = this.pages.get(index);
     if (cached !== undefined) return cached;
-    const frame = this.#frames.allocate(PAGE_CACHED);
+    const frame = this.frames.allocate(PAGE_CACHED);
     if (frame !== 0) this.pages.set(index, frame);
     return frame;
   }
@@ -94,20 +99,20 @@ export class MemoryFile implements BackendFile {
 
   /** fput: the last opener or mapping takes the page cache with it. Not part of unlink(), which also precedes a link(). */
   dropIfUnused(): void {
-    if (this.#openers > 0 || this.#mappings.length > 0) return;
-    for (const frame of this.pages.values()) this.#frames.uncache(frame);
+    if (!this.unused) return;
+    for (const frame of this.pages.values()) this.frames.uncache(frame);
     this.pages.clear();
   }
 
   #clearPart(index: number, from: number, to: number): void {
     const frame = this.pages.get(index);
-    if (frame !== undefined) this.#frames.clear(frame, from, to);
+    if (frame !== undefined) this.frames.clear(frame, from, to);
   }
 
   #removePage(index: number): void {
     const frame = this.pages.get(index);
     if (frame === undefined) return;
     this.pages.delete(index);
-    this.#frames.uncache(frame);
+    this.frames.uncache(frame);
   }
 }

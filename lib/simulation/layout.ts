@@ -61,6 +61,9 @@ export const VM_NORESERVE = 1 << 13;
 export const VM_WIPEONFORK = 1 << 14;
 export const VM_DONTDUMP = 1 << 15;
 export const VM_NOHUGEPAGE = 1 << 16;
+export const VM_HUGEPAGE = 1 << 18;
+/** Memory in huge pages of the hugetlb pool. */
+export const VM_HUGETLB = 1 << 19;
 /** The protection key that execute_only_pkey() hands out: data accesses by the process fault. */
 export const VM_PKEY_EXEC_ONLY = 1 << 17;
 

@@ -1,9 +1,10 @@
-/** What madvise(2) does to pages (mm/madvise.c, mm/vmscan.c), each over the part of one VMA. */
-import { PAGE, PMD_SIZE } from './layout.js';
-import { PAGE_ANON, PAGE_DIRTY, PAGE_LAZYFREE } from './frames.js';
-import { PTE_DIRTY, PTE_SPECIAL } from './page-table.js';
-import { notModelled } from './mm.js';
-import { unmapPageRange } from './zap.js';
+/** What madvise(2) does to pages (mm/madvise.c), each over the part of one VMA; reclaim.ts has MADV_PAGEOUT. */
+import { PAGE, PMD_SIZE, PTES, blockOf } from './layout.js';
+import { PAGE_DIRTY, PAGE_LARGE, PAGE_LAZYFREE } from './frames.js';
+import { PTE_DIRTY, PTE_SPECIAL, endPage, firstPage } from './page-table.js';
+import { isShared, splitFolio } from './split.js';
+import { zapPageRange } from './zap.js';
+import type { HugePmd, PteTable } from './page-table.js';
 import type { Routine } from './engine/engine.js';
 import type { Vma } from './vma.js';
 
@@ -11,84 +12,136 @@ import type { Vma } from './vma.js';
 export function* dontNeed(vma: Vma, start: number, end: number): Routine<void> {
   const { mm } = vma;
   const range = yield* mm.invalidateStart('clear', start, end);
-  unmapPageRange(mm, start, end);
+  yield* zapPageRange(mm, start, end);
   yield* mm.invalidateEnd(range);
 }
 
 /** madvise_free_single_vma: pages become clean, and may be dropped by reclaim; they stay mapped, and writable. */
 export function* freePages(vma: Vma, start: number, end: number): Routine<void> {
   const { mm } = vma;
-  const { frames } = mm;
   const range = yield* mm.invalidateStart('clear', start, end);
-  mm.pageTable.eachTable(start, end, (table, from, to) => {
-    for (let index = from; index < to; index++) {
-      if (!table.isPresent(index) || (table.bits[index]! & PTE_SPECIAL) !== 0) continue;
+  yield* walkFolios(vma, start, end, 'free', {
+    huge: (huge) => {
+      clean(vma, huge.frame, PTES);
+      huge.bits &= ~PTE_DIRTY;
+      mm.frames.flags[huge.frame]! |= PAGE_LAZYFREE;
+    },
+    pages: (table, index, count) => {
       const frame = table.frame(index);
-      if ((frames.flags[frame]! & PAGE_DIRTY) !== 0) {
-        // Somebody else's data too: the folio stays dirty, and is not lazily freeable.
-        if (frames.mapcount[frame] !== 1) continue;
-        frames.flags[frame]! &= ~PAGE_DIRTY;
-      }
-      table.bits[index]! &= ~PTE_DIRTY;
-      frames.flags[frame]! |= PAGE_LAZYFREE;
-    }
+      // Somebody else's data too: the folio stays dirty, and is not lazily freeable.
+      if (isDirty(vma, frame, count) && mm.frames.mappings(frame) !== count) return;
+      clean(vma, frame, count);
+      for (let page = index; page < index + count; page++) table.bits[page]! &= ~PTE_DIRTY;
+      mm.frames.flags[frame]! |= PAGE_LAZYFREE;
+    },
   });
   yield* mm.invalidateEnd(range);
+}
+
+/** madvise_cold: only ages pages, which nothing here can see; but a huge page that is to age in part is split. */
+export function* deactivate(vma: Vma, start: number, end: number): Routine<void> {
+  yield* walkFolios(vma, start, end, 'cold', { huge: () => undefined, pages: () => undefined });
+}
+
+export interface FolioVisitor {
+  /** A huge page that the range covers, and that nobody else maps. */
+  huge(huge: HugePmd): void;
+  /** `count` PTEs that map a whole folio: one page, or the 512 of a large one. */
+  pages(table: PteTable, index: number, count: number): void;
 }
 
 /**
- * madvise_pageout without swap: anonymous pages stay, except those that MADV_FREE gave up. A CLEAR for each of these, even
- * if it has been written to since and is kept.
+ * madvise_free_pte_range and madvise_cold_or_pageout_pte_range: by folios. A large one that the range covers in part is split
+ * first, if only this process has it, and is else left alone.
  */
-export function* pageOut(vma: Vma, start: number, end: number): Routine<void> {
-  const { mm } = vma;
-  const { frames } = mm;
-  const candidates: number[] = [];
-  mm.pageTable.eachTable(start, end, (table, from, to, block) => {
-    for (let index = from; index < to; index++) {
-      if (!table.isPresent(index) || (table.bits[index]! & PTE_SPECIAL) !== 0) continue;
-      const frame = table.frame(index);
-      if (frames.mapcount[frame] !== 1) continue;
-      if ((frames.flags[frame]! & PAGE_ANON) === 0) notModelled('madvise', 'reclaim of tmpfs pages (MADV_PAGEOUT)');
-      if ((frames.flags[frame]! & PAGE_LAZYFREE) !== 0) candidates.push(block * PMD_SIZE + index * PAGE);
-    }
-  });
-  if (candidates.length > 0 && !onlyMappedHere(vma)) {
-    notModelled('madvise', 'reclaim of memory that other VMAs share an anon_vma with (MADV_PAGEOUT)');
+export function* walkFolios(
+  vma: Vma,
+  start: number,
+  end: number,
+  advice: 'free' | 'cold',
+  visitor: FolioVisitor,
+): Routine<void> {
+  const { pageTable } = vma.mm;
+  const last = blockOf(end - 1);
+  for (
+    let block = pageTable.nextEntry(blockOf(start), last);
+    block >= 0;
+    block = pageTable.nextEntry(block + 1, last)
+  ) {
+    yield* walkBlock(vma, block, firstPage(block, start), endPage(block, end), advice, visitor);
   }
-  for (const address of candidates) yield* reclaimPage(vma, address);
 }
 
-/** try_to_unmap_one of a page that is not PG_swapbacked: dropped if clean; else put back, and swapbacked again. */
-function* reclaimPage(vma: Vma, address: number): Routine<void> {
-  const { mm } = vma;
-  const { frames } = mm;
-  const range = yield* mm.invalidateStart('clear', address, address + PAGE);
-  const table = mm.pageTable.tableOf(address);
-  const index = (address / PAGE) % 512;
-  if (table !== null && table.isPresent(index)) {
+function* walkBlock(
+  vma: Vma,
+  block: number,
+  from: number,
+  to: number,
+  advice: 'free' | 'cold',
+  visitor: FolioVisitor,
+): Routine<void> {
+  const { frames, pageTable, profile } = vma.mm;
+  const huge = pageTable.huge(block);
+  if (huge !== null) {
+    if (huge.isZero || isShared(vma.mm, huge.frame, advice, true)) return;
+    if (to - from === PTES) {
+      visitor.huge(huge);
+      return;
+    }
+    yield* trySplit(vma, block * PMD_SIZE, huge.frame);
+  }
+  for (let index = from; index < to;) {
+    const table = pageTable.table(block);
+    if (table === null) return;
+    if (!table.isPresent(index) || (table.bits[index]! & PTE_SPECIAL) !== 0 || frames.zone[table.frame(index)] !== 0) {
+      index++;
+      continue;
+    }
     const frame = table.frame(index);
-    if ((table.bits[index]! & PTE_DIRTY) !== 0) frames.flags[frame]! |= PAGE_DIRTY;
-    if ((frames.flags[frame]! & PAGE_DIRTY) !== 0) {
-      frames.flags[frame]! &= ~PAGE_LAZYFREE;
+    const large = (frames.flags[frame]! & PAGE_LARGE) !== 0;
+    const count = large && !profile.madviseStopsAtShared ? batchOf(table, index, to) : 1;
+    if (large && count < PTES) {
+      const split =
+        !isShared(vma.mm, frame, advice, false) && (yield* trySplit(vma, block * PMD_SIZE + index * PAGE, frame));
+      // Split, the page is looked at again.
+      if (split) continue;
+      if (profile.madviseStopsAtShared) return;
     } else {
-      table.clear(index);
-      frames.unmap(frame);
+      visitor.pages(table, index, count);
     }
+    index += count;
   }
-  yield* mm.invalidateEnd(range);
 }
 
-/** Whether the walk over the anon_vma would visit this VMA alone: then the events above are all there are. */
-function onlyMappedHere(vma: Vma): boolean {
-  const { anonVma } = vma;
-  if (anonVma === null || vma.chain.length !== 1) return false;
-  let links = 0;
-  for (const other of vma.mm.vmas) {
-    if (!other.chain.includes(anonVma)) continue;
-    links++;
-    const overlaps = other.pgoff < vma.pgoff + vma.pages && vma.pgoff < other.pgoff + other.pages;
-    if (other !== vma && overlaps) return false;
+/** folio_trylock and split_folio */
+function* trySplit(vma: Vma, address: number, frame: number): Routine<boolean> {
+  const { frames, machine } = vma.mm;
+  const head = frames.head(frame);
+  if (!machine.pageLocks.tryLock(head)) return false;
+  try {
+    return yield* splitFolio(vma, address);
+  } finally {
+    machine.pageLocks.unlock(head);
   }
-  return links === anonVma.links;
+}
+
+/** madvise_folio_pte_batch: how many PTEs from here on map the following pages of the same large folio. */
+function batchOf(table: PteTable, index: number, to: number): number {
+  const frame = table.frame(index);
+  const most = Math.min(to - index, PTES - (frame % PTES));
+  let count = 1;
+  while (count < most && table.isPresent(index + count) && table.frame(index + count) === frame + count) count++;
+  return count;
+}
+
+/** PG_dirty of a folio: of a large one it stands at whichever page was written to. */
+function isDirty(vma: Vma, frame: number, count: number): boolean {
+  const { flags } = vma.mm.frames;
+  for (let page = frame; page < frame + count; page++) if ((flags[page]! & PAGE_DIRTY) !== 0) return true;
+  return false;
+}
+
+function clean(vma: Vma, frame: number, count: number): void {
+  const { flags } = vma.mm.frames;
+  for (let page = frame; page < frame + count; page++) flags[page]! &= ~PAGE_DIRTY;
 }

@@ -1,10 +1,12 @@
 /** madvise(2): do_madvise, madvise_walk_vmas and madvise_vma_behavior (mm/madvise.c). */
 import * as constants from '../constants.js';
 import { HmmError } from '../errors.js';
-import { PAGE, pageAlign } from './layout.js';
+import { HugetlbFile } from './hugetlb-pool.js';
+import { PAGE, PMD_SIZE, alignDown, pageAlign } from './layout.js';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
+  VM_HUGEPAGE,
   VM_LOCKED,
   VM_MAYWRITE,
   VM_NOHUGEPAGE,
@@ -13,10 +15,13 @@ import {
   VM_SHARED,
   VM_WIPEONFORK,
 } from './layout.js';
-import { dontNeed, freePages, pageOut } from './madvise-pages.js';
+import { deactivate, dontNeed, freePages } from './madvise-pages.js';
+import { hugetlbDontNeed, hugetlbPunchHole, isHugetlb } from './hugetlb.js';
+import { madviseCollapse } from './collapse.js';
 import { madvisePopulate } from './populate.js';
 import { modifyVma } from './vma-modify.js';
 import { notModelled, refuse } from './mm.js';
+import { pageOut } from './reclaim.js';
 import { punchHole } from './file-operations.js';
 import type { Mm } from './mm.js';
 import type { Routine } from './engine/engine.js';
@@ -36,6 +41,7 @@ const PAGE_ADVICE: ReadonlySet<number> = new Set([
   constants.MADV_FREE,
   constants.MADV_POPULATE_READ,
   constants.MADV_POPULATE_WRITE,
+  constants.MADV_COLLAPSE,
 ]);
 
 /** Advice that changes the flags of VMAs: what becomes of them. */
@@ -49,12 +55,11 @@ const FLAG_ADVICE: ReadonlyMap<number, { readonly set: number; readonly clear: n
   [constants.MADV_KEEPONFORK, { set: 0, clear: VM_WIPEONFORK }],
   [constants.MADV_DONTDUMP, { set: VM_DONTDUMP, clear: 0 }],
   [constants.MADV_DODUMP, { set: 0, clear: VM_DONTDUMP }],
-  [constants.MADV_NOHUGEPAGE, { set: VM_NOHUGEPAGE, clear: 0 }],
+  [constants.MADV_HUGEPAGE, { set: VM_HUGEPAGE, clear: VM_NOHUGEPAGE }],
+  [constants.MADV_NOHUGEPAGE, { set: VM_NOHUGEPAGE, clear: VM_HUGEPAGE }],
 ]);
 
 const UNMODELLED: ReadonlyMap<number, string> = new Map([
-  [constants.MADV_HUGEPAGE, 'transparent huge pages (MADV_HUGEPAGE)'],
-  [constants.MADV_COLLAPSE, 'transparent huge pages (MADV_COLLAPSE)'],
   [constants.MADV_MERGEABLE, 'KSM (MADV_MERGEABLE)'],
   [constants.MADV_UNMERGEABLE, 'KSM (MADV_UNMERGEABLE)'],
   [MADV_HWPOISON, 'memory failure (MADV_HWPOISON)'],
@@ -121,6 +126,10 @@ function* visit(vma: Vma, prev: Vma | null, start: number, end: number, advice: 
   switch (advice) {
     case constants.MADV_DONTNEED:
     case constants.MADV_DONTNEED_LOCKED:
+      if (isHugetlb(vma)) {
+        yield* dontNeedHugetlb(vma, start, end);
+        return vma;
+      }
       if (advice === constants.MADV_DONTNEED && (vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
       yield* dontNeed(vma, start, end);
       return vma;
@@ -130,10 +139,12 @@ function* visit(vma: Vma, prev: Vma | null, start: number, end: number, advice: 
       yield* freePages(vma, start, end);
       return vma;
     case constants.MADV_COLD:
-      // Only ages pages, which nothing here can see.
+      if (isHugetlb(vma)) refuse('EINVAL', 'madvise', 'huge pages of the pool do not age');
       if ((vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
+      yield* deactivate(vma, start, end);
       return vma;
     case constants.MADV_PAGEOUT:
+      if (isHugetlb(vma)) refuse('EINVAL', 'madvise', 'huge pages of the pool are not reclaimed');
       if ((vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
       yield* pageOut(vma, start, end);
       return vma;
@@ -141,6 +152,10 @@ function* visit(vma: Vma, prev: Vma | null, start: number, end: number, advice: 
     case constants.MADV_POPULATE_WRITE:
       yield* madvisePopulate(vma, start, end, advice === constants.MADV_POPULATE_WRITE);
       return vma;
+    case constants.MADV_COLLAPSE:
+      yield* madviseCollapse(vma, start, end);
+      // mmap_lock was given up meanwhile.
+      return null;
     case constants.MADV_WILLNEED:
       // Without swap the kernel answers EBADF, with it 0; which of the two is a matter of its configuration.
       if (vma.anonymous) notModelled('madvise', 'swap (MADV_WILLNEED of anonymous memory)');
@@ -152,6 +167,13 @@ function* visit(vma: Vma, prev: Vma | null, start: number, end: number, advice: 
   }
 }
 
+/** madvise_dontneed_free_valid_vma, of hugetlb memory: a huge page that is not wholly meant stays. */
+function* dontNeedHugetlb(vma: Vma, start: number, end: number): Routine<void> {
+  if (start % PMD_SIZE !== 0) refuse('EINVAL', 'madvise', 'inside a huge page');
+  const last = alignDown(end, PMD_SIZE);
+  if (last > start) yield* hugetlbDontNeed(vma, start, last);
+}
+
 /** madvise_remove: mmap_lock is dropped around the file operation. */
 function* removePages(vma: Vma, start: number, end: number): Routine<null> {
   const { mm, file } = vma;
@@ -161,7 +183,8 @@ function* removePages(vma: Vma, start: number, end: number): Routine<null> {
   const offset = vma.pageIndex(start) * PAGE;
   mm.lock.unlockRead();
   try {
-    yield* punchHole(file, offset, end - start, 'madvise');
+    if (file instanceof HugetlbFile) yield* hugetlbPunchHole(file, offset, end - start);
+    else yield* punchHole(file, offset, end - start, 'madvise');
   } finally {
     yield* mm.lock.read();
   }

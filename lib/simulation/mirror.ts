@@ -2,55 +2,24 @@
  * The driver of Documentation/mm/hmm.rst: a notifier, the device's page table, and the loop that fills it. The twin of the
  * module's (kernel-module/notifier.c, fault.c, access.c, query.c), chunk by chunk of 2 MiB as it is there.
  */
-import { DevicePageTable } from './device-page-table.js';
 import { HMM_PFN_VALID, HMM_PFN_WRITE, MAX_RANGE_PAGES } from '../constants.js';
 import { HmmError } from '../errors.js';
+import { MEMORY, reads } from './engine/touch.js';
 import { PAGE, PMD_SIZE, alignDown, pageAlign } from './layout.js';
 import { PAGE_DIRTY } from './frames.js';
-import { UpdateLock } from './update-lock.js';
-import { invalidationOf } from './callback.js';
+import { atomicAdd, makeExclusive, tryAtomicAdd } from './mirror-exclusive.js';
+import { locationsOf } from './locations.js';
+import { migrateRange } from './device-migration.js';
 import { runFaultLoop } from './fault-loop.js';
-import type { BackendMirror, BackendNotifier, EventSink, MaybePromise, MirrorPages } from '../backend.js';
-import type { IntervalNotifier, IntervalNotifierOps, NotifierRange } from './notifiers.js';
+import type { BackendMirror, BackendNotifier, MaybePromise, MigrateResult, MirrorPages } from '../backend.js';
+import type { ExclusiveMirror } from './mirror-exclusive.js';
+import type { IntervalNotifier } from './notifiers.js';
+import type { MirrorOps } from './mirror-ops.js';
 import type { Mm } from './mm.js';
 import type { PopulateOptions, PopulateResult } from '../backend.js';
+import type { RangeMigration } from './device-migration.js';
 import type { Routine } from './engine/engine.js';
-
-/** The invalidate callback: under the lock the sequence and the page table, and then the events. */
-export class MirrorOps implements IntervalNotifierOps {
-  readonly pageTable = new DevicePageTable();
-  readonly updateLock: UpdateLock;
-  notifier: IntervalNotifier | null = null;
-  /** Set by removal: nothing is put into the page table any more. */
-  removed = false;
-  readonly #mm: Mm;
-  readonly #sink: EventSink;
-
-  constructor(mm: Mm, sink: EventSink) {
-    this.#mm = mm;
-    this.#sink = sink;
-    this.updateLock = new UpdateLock(mm.engine);
-  }
-
-  invalidate(range: NotifierRange, sequence: number): Routine<void> | null {
-    const waiting = this.updateLock.beginInvalidation(this.#mm.machine.callbackTimeout);
-    if (waiting !== null) return this.#invalidateAfter(waiting, range, sequence);
-    this.#invalidateLocked(range, sequence);
-    return null;
-  }
-
-  *#invalidateAfter(waiting: Routine<void>, range: NotifierRange, sequence: number): Routine<void> {
-    yield* waiting;
-    this.#invalidateLocked(range, sequence);
-  }
-
-  #invalidateLocked(range: NotifierRange, sequence: number): void {
-    const notifier = this.notifier!;
-    notifier.setSequence(sequence);
-    this.pageTable.clear(Math.max(range.start, notifier.start), Math.min(range.end, notifier.end));
-    if (!this.removed) this.#sink.event(invalidationOf(range, sequence, this.#mm.machine.tick()), 0);
-  }
-}
+import type { UpdateLock } from './update-lock.js';
 
 export class Mirror implements BackendMirror {
   readonly notifier: BackendNotifier;
@@ -58,9 +27,14 @@ export class Mirror implements BackendMirror {
   readonly #mm: Mm;
   readonly #ops: MirrorOps;
   readonly #interval: IntervalNotifier;
+  /** Whose mirror it is: what it moves to the device is moved back when that is closed. */
+  readonly #context: object;
+  readonly #exclusive: ExclusiveMirror;
 
-  constructor(mm: Mm, ops: MirrorOps, interval: IntervalNotifier, notifier: BackendNotifier) {
+  constructor(mm: Mm, ops: MirrorOps, interval: IntervalNotifier, notifier: BackendNotifier, context: object) {
     this.#mm = mm;
+    this.#context = context;
+    this.#exclusive = { mm, ops, interval };
     this.#ops = ops;
     this.#interval = interval;
     this.notifier = notifier;
@@ -70,7 +44,7 @@ export class Mirror implements BackendMirror {
   populate(start: number, end: number, options: PopulateOptions): MaybePromise<PopulateResult> {
     if (options.write && options.snapshot) throw new HmmError('EINVAL', 'populate', 'a snapshot faults nothing');
     this.#checkPages(start, end, 'populate');
-    return this.#mm.engine.start('populate', this.#populate(start, end, options));
+    return this.#mm.engine.start('populate', this.#populate(start, end, options), 0);
   }
 
   read(address: number, length: number, into?: Uint8Array): MaybePromise<Uint8Array> {
@@ -81,7 +55,7 @@ export class Mirror implements BackendMirror {
       frames.read(frame, offset, bytes, at, count);
     };
     if (!engine.preemptive && this.#moveValid(address, 0, length, false, move) === length) return bytes;
-    return engine.start('device_read', this.#access(address, length, false, 'device_read', move, bytes));
+    return engine.start('device_read', this.#access(address, length, false, 'device_read', move, bytes), 0);
   }
 
   write(address: number, bytes: Uint8Array): MaybePromise<void> {
@@ -92,17 +66,56 @@ export class Mirror implements BackendMirror {
       frames.write(frame, offset, bytes, at, count);
     };
     if (!engine.preemptive && this.#moveValid(address, 0, bytes.length, true, move) === bytes.length) return undefined;
-    return engine.start('device_write', this.#access(address, bytes.length, true, 'device_write', move, undefined));
+    return engine.start('device_write', this.#access(address, bytes.length, true, 'device_write', move, undefined), 0);
+  }
+
+  migrateToDevice(start: number, end: number): MaybePromise<MigrateResult> {
+    return this.#migrate(start, end, true, 'migrate_to_device');
+  }
+
+  migrateToSystem(start: number, end: number): MaybePromise<MigrateResult> {
+    return this.#migrate(start, end, false, 'migrate_to_system');
+  }
+
+  makeExclusive(start: number, end: number): MaybePromise<{ pages: number }> {
+    const syscall = 'make_device_exclusive_range';
+    this.#checkPages(start, end, syscall);
+    return this.#mm.engine.start(syscall, makeExclusive(this.#exclusive, start, end));
+  }
+
+  atomicAdd(address: number, value: bigint): MaybePromise<bigint> {
+    const syscall = 'device_atomic';
+    if (address % 8 !== 0) throw new HmmError('EINVAL', syscall, 'the address is not a multiple of 8');
+    this.#checkBytes(address, 8, syscall);
+    const { engine } = this.#mm;
+    const old = engine.preemptive ? null : tryAtomicAdd(this.#exclusive, address, value);
+    return old ?? engine.start(syscall, atomicAdd(this.#exclusive, address, value));
   }
 
   query(start: number, end: number): MaybePromise<MirrorPages> {
     this.#checkPages(start, end, 'query');
-    return this.#mm.engine.start('query', this.#query(start, end));
+    return this.#mm.engine.start('query', this.#query(start, end), 0);
   }
 
   entries(start: number, end: number): MaybePromise<BigUint64Array> {
     this.#checkPages(start, end, 'query');
+    this.#mm.engine.touch(reads(MEMORY));
     return this.#ops.pageTable.read(start, end);
+  }
+
+  #migrate(start: number, end: number, toDevice: boolean, syscall: string): MaybePromise<MigrateResult> {
+    this.#checkPages(start, end, syscall);
+    const memory = this.#mm.machine.devices.memory(this.#ops.device);
+    if (memory === null) throw new HmmError('EOPNOTSUPP', syscall, 'the device has no memory of its own');
+    const request = { mm: this.#mm, memory, context: this.#context, start, end, toDevice };
+    const snapshot: PopulateOptions = { write: false, snapshot: true };
+    // The events emptied the device page table: what is there now, moved or not, is taken in without a fault.
+    const settled = (from: number, to: number): Routine<unknown> => this.#populateChunk(from, to, snapshot, syscall);
+    return this.#mm.engine.start(syscall, this.#migrateAll(toDevice ? { ...request, settled } : request));
+  }
+
+  *#migrateAll(request: RangeMigration): Routine<MigrateResult> {
+    return { migrated: yield* migrateRange(request) };
   }
 
   *#populate(start: number, end: number, options: PopulateOptions): Routine<PopulateResult> {
@@ -128,8 +141,12 @@ export class Mirror implements BackendMirror {
         end,
         // The request bits are the output bits.
         defaultFlags: required,
+        owner: this.#ops.device,
         pfns: new BigUint64Array((end - start) / PAGE),
-        commit: (pfns) => this.#ops.pageTable.store(start, pfns),
+        commit: (pfns) => {
+          checkFilled(pfns, required);
+          return this.#ops.pageTable.store(start, pfns);
+        },
       });
       return { pages: value, retries };
     } catch (error) {
@@ -188,8 +205,13 @@ export class Mirror implements BackendMirror {
         start,
         end,
         defaultFlags: 0n,
+        owner: this.#ops.device,
         pfns: new BigUint64Array((end - start) / PAGE),
-        commit: (pfns) => ({ pfns, entries: this.#ops.pageTable.read(start, end) }),
+        commit: (pfns) => ({
+          pfns,
+          entries: this.#ops.pageTable.read(start, end),
+          locations: locationsOf(this.#mm.frames, pfns),
+        }),
       });
       return value;
     } catch (error) {
@@ -230,6 +252,12 @@ type Mover = (frame: number, offset: number, at: number, count: number) => void;
 
 function chunkEnd(address: number, end: number): number {
   return Math.min(end, alignDown(address, PMD_SIZE) + PMD_SIZE);
+}
+
+/** hmm_range_fault succeeds with less than was asked for where the device's own private memory is read-only (after a fork, say). */
+function checkFilled(pfns: BigUint64Array, required: bigint): void {
+  if (required === 0n || pfns.every((pfn) => (pfn & required) === required)) return;
+  throw new HmmError('EFAULT', 'populate', 'a page of the device’s own memory is read-only');
 }
 
 /** The same refusal, of the mirror's operation rather than of the call that it made. */

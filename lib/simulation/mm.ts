@@ -9,14 +9,32 @@ import type { ErrnoCode } from '../errors.js';
 import type { InvalidationEvent } from '../backend.js';
 import type { Engine, Routine } from './engine/engine.js';
 import type { Frames } from './frames.js';
+import type { HugetlbPool } from './hugetlb-pool.js';
+import type { DeviceSet } from './device-memory.js';
+import type { PageLocks } from './page-lock.js';
 import type { Profile } from './profile.js';
 import type { NotifierRange } from './notifiers.js';
+
+/** The function of mm that changes the page table once the callbacks have returned. */
+const CHANGES: { readonly [event in InvalidationEvent]: string } = {
+  unmap: 'zap_pte_range',
+  clear: 'zap_pte_range',
+  'protection-vma': 'change_pte_range',
+  'protection-page': 'copy_pte_range',
+  'soft-dirty': 'clear_soft_dirty',
+  release: 'mmu_notifier_release',
+  migrate: 'migrate_vma_collect_pmd',
+  exclusive: 'page_make_device_exclusive_one',
+};
 
 /** What all address spaces of one simulation share. */
 export interface Machine {
   readonly engine: Engine;
   readonly frames: Frames;
   readonly profile: Profile;
+  readonly hugetlb: HugetlbPool;
+  readonly pageLocks: PageLocks;
+  readonly devices: DeviceSet;
   /** Bound of the wait for a callback, ms; null with a scheduler, which has no clock. */
   readonly callbackTimeout: number | null;
   /** A monotonic clock that ticks once per delivered invalidation. */
@@ -70,13 +88,23 @@ export class Mm {
   /**
    * mmu_notifier_invalidate_range_start. Callers skip the generator if there is nobody to notify:
    * `if (mm.subscriptions !== null) range = yield* mm.invalidateStart(...)`.
+   * @param owner of 'migrate' and 'exclusive': the device that they are done for
+   * @param blockable false: callbacks may refuse, and the caller looks at `refused`
    */
-  *invalidateStart(event: InvalidationEvent, start: number, end: number): Routine<NotifierRange | null> {
+  *invalidateStart(
+    event: InvalidationEvent,
+    start: number,
+    end: number,
+    owner: number | null = null,
+    blockable = true,
+  ): Routine<NotifierRange | null> {
     const { subscriptions } = this;
     if (subscriptions === null) return null;
-    const range: NotifierRange = { start, end, event };
+    const range: NotifierRange = blockable ? { start, end, event, owner } : { start, end, event, owner, blockable };
     const callbacks = subscriptions.start(range);
     if (callbacks !== null) yield* callbacks;
+    // The callbacks have returned, and the page table is as it was.
+    if (this.engine.preemptive) yield CHANGES[event];
     return range;
   }
 

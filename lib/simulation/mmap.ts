@@ -3,15 +3,18 @@ import {
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NORESERVE,
   MAP_POPULATE,
 } from '../constants.js';
 import { MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, PROT_EXEC, PROT_READ, PROT_WRITE } from '../constants.js';
-import { MAX_MAP_COUNT, MMAP_MIN_ADDR, PAGE, alignDown, pageAlign } from './layout.js';
+import { HmmError } from '../errors.js';
+import { MAX_MAP_COUNT, MMAP_MIN_ADDR, PAGE, PMD_SIZE, PUD_SIZE, alignDown, alignUp, pageAlign } from './layout.js';
 import {
   VM_ACCOUNT,
   VM_EXEC,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_MAYEXEC,
   VM_MAYREAD,
@@ -28,6 +31,7 @@ import { MemoryFile } from './file.js';
 import { Vma } from './vma.js';
 import { getUnmappedArea } from './unmapped-area.js';
 import { mergeMapped61, mergeNew } from './vma-modify.js';
+import { reserveHugetlb } from './hugetlb.js';
 import { mmPopulate } from './populate.js';
 import { notModelled, refuse } from './mm.js';
 import { unmapLocked } from './munmap.js';
@@ -51,7 +55,8 @@ const MAP_ABOVE4G = 0x80;
 const MAP_GROWSDOWN = 0x0100;
 const MAP_NONBLOCK = 0x1_0000;
 const MAP_STACK = 0x2_0000;
-const MAP_HUGETLB = 0x4_0000;
+const MAP_HUGE_SHIFT = 26;
+const MAP_HUGE_MASK = 0x3f;
 const MAP_HUGE_SIZES = (21 << 26) | (30 << 26);
 /** LEGACY_MAP_MASK (include/linux/mman.h): what MAP_SHARED_VALIDATE accepts from a file without flags of its own. */
 const LEGACY_MAP_MASK =
@@ -74,16 +79,20 @@ const LEGACY_MAP_MASK =
   MAP_HUGE_SIZES;
 
 export function* mmap(mm: Mm, request: MmapArguments): Routine<number> {
-  const { length, flags } = request;
+  const { flags } = request;
   if (request.offset % PAGE !== 0) refuse('EINVAL', 'mmap', 'the offset is not a multiple of the page size');
   const file = (flags & MAP_ANONYMOUS) !== 0 ? null : request.file;
   if (file === null ? (flags & MAP_ANONYMOUS) === 0 : !file.open) refuse('EBADF', 'mmap', 'no open file');
+  if (file !== null && (flags & MAP_HUGETLB) !== 0) refuse('EINVAL', 'mmap', 'the file has no huge pages');
+  const hugetlb = (flags & MAP_HUGETLB) !== 0;
+  if (hugetlb) checkHugePageSize(flags);
+  const length = hugetlb ? alignUp(request.length, PMD_SIZE) : request.length;
   refuseUnmodelled(flags, mm.profile);
 
   yield* mm.lock.write();
   let address: number;
   try {
-    address = yield* doMmap(mm, request, file);
+    address = yield* doMmap(mm, { ...request, length }, file);
   } finally {
     mm.lock.unlockWrite();
   }
@@ -92,8 +101,14 @@ export function* mmap(mm: Mm, request: MmapArguments): Routine<number> {
   return address;
 }
 
+/** hstate_sizelog: the size in the flags, or the default one. */
+function checkHugePageSize(flags: number): void {
+  const log = (flags >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
+  if (log === 30) notModelled('mmap', 'huge pages of 1 GiB (MAP_HUGE_1GB)');
+  if (log !== 0 && log !== 21) refuse('EINVAL', 'mmap', 'no huge page has that size');
+}
+
 function refuseUnmodelled(flags: number, profile: Profile): void {
-  if ((flags & MAP_HUGETLB) !== 0) notModelled('mmap', 'MAP_HUGETLB');
   if ((flags & MAP_GROWSDOWN) !== 0) notModelled('mmap', 'MAP_GROWSDOWN');
   if ((flags & (MAP_32BIT | MAP_ABOVE4G)) !== 0) notModelled('mmap', 'MAP_32BIT and MAP_ABOVE4G');
   const droppable = (flags & MAP_TYPE) === MAP_DROPPABLE && (flags & MAP_ANONYMOUS) !== 0;
@@ -113,6 +128,7 @@ function* doMmap(mm: Mm, request: MmapArguments, file: MemoryFile | null): Routi
       length,
       fixed,
       anonymousPrivate: file === null && (flags & MAP_SHARED) === 0,
+      hugetlb: (flags & MAP_HUGETLB) !== 0,
     },
     'mmap',
   );
@@ -122,8 +138,13 @@ function* doMmap(mm: Mm, request: MmapArguments, file: MemoryFile | null): Routi
   let vmFlags = protectionFlags(protection) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
   if ((flags & MAP_LOCKED) !== 0) vmFlags |= VM_LOCKED;
   if ((flags & MAP_STACK) !== 0 && mm.profile.stackIsNoHugePage) vmFlags |= VM_NOHUGEPAGE;
-  vmFlags |= file === null ? anonymousFlags(flags) : fileFlags(flags);
+  // Memory of the hugetlb pool has a file, although nobody opened it.
+  vmFlags |= file === null && (flags & MAP_HUGETLB) === 0 ? anonymousFlags(flags) : fileFlags(flags);
   if ((flags & MAP_NORESERVE) !== 0) vmFlags |= VM_NORESERVE;
+  if ((flags & MAP_HUGETLB) !== 0) {
+    yield* mapHugetlb(mm, address, length, vmFlags | VM_HUGETLB);
+    return address;
+  }
   // Of anonymous private memory pgoff is the address, so that pieces of it merge again after they were moved apart and back.
   const pgoff = file !== null ? request.offset / PAGE : (vmFlags & VM_SHARED) !== 0 ? 0 : address / PAGE;
 
@@ -172,6 +193,36 @@ function anonymousFlags(flags: number): number {
   }
 }
 
+/** hugetlb_file_setup and hugetlbfs_file_mmap: a file of its own for each mapping, which therefore merges with no other. */
+function* mapHugetlb(mm: Mm, start: number, length: number, flags: number): Routine<void> {
+  const shared = (flags & VM_MAYSHARE) !== 0;
+  if (shared && alignDown(start + length, PUD_SIZE) - alignUp(start, PUD_SIZE) >= PUD_SIZE) {
+    notModelled('mmap', 'the sharing of page tables by hugetlb mappings (a shared one of a whole GiB)');
+  }
+  yield* unmapOld(mm, start, length);
+  const backing = reserveHugetlb(mm.machine, length, shared, (flags & VM_NORESERVE) === 0);
+  if (backing === null) {
+    // What the file's mmap() might have mapped is undone (unmap_region), although it was nothing.
+    yield* mm.invalidateEnd(yield* mm.invalidateStart('unmap', start, start + length));
+    refuse('ENOMEM', 'mmap', 'the pool has not so many huge pages');
+  }
+  const { file, reservation } = backing;
+  const vma = new Vma(mm, start, start + length, flags, 0, file);
+  vma.reservation = reservation;
+  mm.vmas.insert(vma);
+  file.link(vma);
+}
+
+/** What is mapped there goes. 6.1 says ENOMEM whatever the reason was that it cannot. */
+function* unmapOld(mm: Mm, start: number, length: number): Routine<void> {
+  try {
+    yield* unmapLocked(mm, start, length, 'mmap');
+  } catch (error) {
+    if (!(error instanceof HmmError) || !mm.profile.mmapHidesUnmapErrors) throw error;
+    throw new HmmError('ENOMEM', 'mmap', 'what is mapped there cannot be unmapped', { cause: error });
+  }
+}
+
 /** __mmap_region */
 function* mmapRegion(
   mm: Mm,
@@ -181,7 +232,7 @@ function* mmapRegion(
   flags: number,
   pgoff: number,
 ): Routine<void> {
-  yield* unmapLocked(mm, start, length, 'mmap');
+  yield* unmapOld(mm, start, length);
   // accountable_mapping
   const vmFlags = (flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE ? flags | VM_ACCOUNT : flags;
   const end = start + length;

@@ -1,18 +1,22 @@
 /** mprotect(2): do_mprotect_pkey, mprotect_fixup and change_protection (mm/mprotect.c). */
 import { PAGE, PGD_SIZE, PMD_SIZE, PTES, PUD_SIZE, alignDown, blockOf, pageAlign } from './layout.js';
 import { PAGE_ANON, PAGE_ANON_EXCLUSIVE } from './frames.js';
-import { PTE_DIRTY, PTE_NO_ACCESS, PTE_SPECIAL } from './page-table.js';
+import { HugePmd, PTE_DIRTY, PTE_NO_ACCESS, PTE_SPECIAL } from './page-table.js';
 import {
   VM_ACCESS_FLAGS,
   VM_ACCOUNT,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_NORESERVE,
   VM_PKEY_EXEC_ONLY,
   VM_SHARED,
   VM_WRITE,
 } from './layout.js';
-import { mapsWritable } from './fault.js';
+import { hugetlbChangeProtection, isHugetlb } from './hugetlb.js';
+import { changeHugePmd } from './huge-pmd.js';
+import { mapsWritable } from './vma.js';
 import { modifyVma } from './vma-modify.js';
+import { protectSwapEntry } from './swap-entries.js';
 import { populateVmaRange } from './populate.js';
 import { protectionFlags } from './mmap.js';
 import { refuse } from './mm.js';
@@ -69,14 +73,14 @@ function* mprotectFixup(mm: Mm, vma: Vma, prev: Vma | null, start: number, end: 
   if (flags === old) return vma;
   let newFlags = flags;
   if ((flags & VM_WRITE) !== 0) {
-    if ((old & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE)) === 0) newFlags |= VM_ACCOUNT;
+    if ((old & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE)) === 0) newFlags |= VM_ACCOUNT;
   } else if (mm.profile.dropsAccountWhenReadOnly && (old & VM_ACCOUNT) !== 0 && vma.anonymous && vma.anonVma === null) {
     newFlags &= ~VM_ACCOUNT;
   }
   const changed = yield* modifyVma(vma, prev, start, end, newFlags, 'mprotect');
   changed.startWrite();
   changed.flags = newFlags;
-  yield* changeProtection(changed, start, end);
+  yield* isHugetlb(changed) ? hugetlbChangeProtection(changed, start, end) : changeProtection(changed, start, end);
   // Locked private memory that becomes writable is copied now, so that no later access takes a major fault.
   if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (newFlags & VM_WRITE) !== 0) {
     yield* populateVmaRange(changed, start, end);
@@ -94,8 +98,10 @@ function* changeProtection(vma: Vma, start: number, end: number): Routine<void> 
     const first = pud ? firstPmdTable(mm, at, pieceEnd) : firstTable(mm, at, pieceEnd);
     if (first === null) continue;
     const range = yield* mm.invalidateStart('protection-vma', first, pieceEnd);
-    mm.pageTable.eachTable(first, pieceEnd, (table, from, to) => {
-      changePteRange(vma, table, from, to);
+    mm.pageTable.eachEntry(first, pieceEnd, (entry, from, to) => {
+      // A huge page lies wholly in the range: the VMA was cut at its ends.
+      if (entry instanceof HugePmd) changeHugePmd(vma, entry);
+      else changePteRange(vma, entry, from, to);
     });
     yield* mm.invalidateEnd(range);
   }
@@ -122,13 +128,16 @@ function firstTable(mm: Mm, start: number, end: number): number | null {
 
 /** change_pte_range: a private PTE loses its write bit and gets it back only where a write would not have to copy. */
 function changePteRange(vma: Vma, table: PteTable, from: number, to: number): void {
-  if (table.present === 0) return;
+  if (table.present + table.swapped === 0) return;
   const { frames, profile } = vma.mm;
   const allWritable = mapsWritable(vma);
   const noAccess = vma.readableByCpu ? 0 : PTE_NO_ACCESS;
   const upgrade = !vma.shared && (vma.flags & VM_WRITE) !== 0;
   for (let index = from; index < to; index++) {
-    if (!table.isPresent(index)) continue;
+    if (!table.isPresent(index)) {
+      if (!table.isNone(index)) protectSwapEntry(vma.mm, table, index);
+      continue;
+    }
     const bits = (table.bits[index]! & ~PTE_NO_ACCESS) | noAccess;
     const exclusive = PAGE_ANON | PAGE_ANON_EXCLUSIVE;
     const write =

@@ -1,8 +1,20 @@
 /** mremap(2): mm/mremap.c, and copy_vma of mm/vma.c. */
-import { MAX_MAP_COUNT, PAGE, TASK_SIZE, VM_ACCOUNT, VM_LOCKED, VM_MAYSHARE, VM_SHARED, pageAlign } from './layout.js';
+import {
+  MAX_MAP_COUNT,
+  PAGE,
+  PMD_SIZE,
+  TASK_SIZE,
+  VM_ACCOUNT,
+  VM_LOCKED,
+  VM_MAYSHARE,
+  VM_SHARED,
+  alignUp,
+  pageAlign,
+} from './layout.js';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../constants.js';
 import { HmmError } from '../errors.js';
 import { getUnmappedArea } from './unmapped-area.js';
+import { isHugetlb } from './hugetlb.js';
 import { inheritAnonVmas, mergeNew, splitVma } from './vma-modify.js';
 import { mmPopulate } from './populate.js';
 import { movePageTables } from './move-page-tables.js';
@@ -59,9 +71,9 @@ export function* mremap(mm: Mm, request: MremapArguments): Routine<number> {
 }
 
 function* remapLocked(mm: Mm, request: MremapArguments, downgrade: () => void): Routine<Outcome> {
-  const { address, oldLength, newLength, flags } = request;
-  if (mm.vmas.lookup(address) === null) refuse('EFAULT', 'mremap', 'nothing is mapped there');
-  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return yield* mremapTo(mm, request);
+  const { address, oldLength, newLength, flags } = hugetlbRequest(mm, request);
+  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0)
+    return yield* mremapTo(mm, { ...request, oldLength, newLength });
 
   if (oldLength >= newLength) {
     if (oldLength > newLength) {
@@ -70,7 +82,7 @@ function* remapLocked(mm: Mm, request: MremapArguments, downgrade: () => void): 
     return { address, locked: false };
   }
 
-  const vma = vmaToResize(mm, address, oldLength);
+  const vma = vmaToResize(mm, address, oldLength, flags);
   if (oldLength === vma.end - address && expandable(mm, vma, newLength - oldLength)) {
     // vma_merge_extend: the extension merges with the VMA, and perhaps with the one that it now touches.
     const end = vma.end + newLength - oldLength;
@@ -95,10 +107,24 @@ function* remapLocked(mm: Mm, request: MremapArguments, downgrade: () => void): 
       length: newLength,
       fixed: false,
       anonymousPrivate: vma.file === null && (vma.flags & VM_MAYSHARE) === 0,
+      hugetlb: isHugetlb(vma),
     },
     'mremap',
   );
   return yield* moveVma(vma, address, oldLength, newLength, target, flags);
+}
+
+/** What of mremap() comes before all else: of hugetlb memory, lengths are rounded up to huge pages, and nothing grows. */
+function hugetlbRequest(mm: Mm, request: MremapArguments): MremapArguments {
+  const vma = mm.vmas.lookup(request.address);
+  if (vma === null) refuse('EFAULT', 'mremap', 'nothing is mapped there');
+  if (!isHugetlb(vma)) return request;
+  const oldLength = alignUp(request.oldLength, PMD_SIZE);
+  const newLength = alignUp(request.newLength, PMD_SIZE);
+  if (request.address % PMD_SIZE !== 0 || request.newAddress % PMD_SIZE !== 0)
+    refuse('EINVAL', 'mremap', 'inside a huge page');
+  if (newLength > oldLength) refuse('EINVAL', 'mremap', 'hugetlb memory does not grow');
+  return { ...request, oldLength, newLength };
 }
 
 /** mremap_to: MREMAP_FIXED and MREMAP_DONTUNMAP. What is at the destination goes before anything is checked further. */
@@ -117,7 +143,7 @@ function* mremapTo(mm: Mm, request: MremapArguments): Routine<Outcome> {
     yield* unmapLocked(mm, address + newLength, oldLength - newLength, 'mremap');
     oldLength = newLength;
   }
-  const vma = vmaToResize(mm, address, oldLength);
+  const vma = vmaToResize(mm, address, oldLength, flags);
   const target = getUnmappedArea(
     mm,
     {
@@ -125,6 +151,7 @@ function* mremapTo(mm: Mm, request: MremapArguments): Routine<Outcome> {
       length: newLength,
       fixed,
       anonymousPrivate: vma.file === null && (vma.flags & VM_MAYSHARE) === 0,
+      hugetlb: isHugetlb(vma),
     },
     'mremap',
   );
@@ -132,12 +159,14 @@ function* mremapTo(mm: Mm, request: MremapArguments): Routine<Outcome> {
 }
 
 /** vma_to_resize */
-function vmaToResize(mm: Mm, address: number, oldLength: number): Vma {
+function vmaToResize(mm: Mm, address: number, oldLength: number, flags: number): Vma {
   const vma = mm.vmas.lookup(address);
   if (vma === null) refuse('EFAULT', 'mremap', 'nothing is mapped there');
   if (oldLength === 0 && (vma.flags & (VM_SHARED | VM_MAYSHARE)) === 0) {
     refuse('EINVAL', 'mremap', 'private memory cannot be duplicated');
   }
+  if (isHugetlb(vma) && (flags & MREMAP_DONTUNMAP) !== 0)
+    refuse('EINVAL', 'mremap', 'hugetlb memory cannot be left behind');
   if (oldLength > vma.end - address) refuse('EFAULT', 'mremap', 'across the end of a mapping');
   return vma;
 }
@@ -171,6 +200,8 @@ function* moveVma(
   const moved = yield* copyVma(vma, target, newLength, vma.pageIndex(address), keep);
   // Untouched memory that lies next to its new place may have been merged into the copy.
   if (moved.start <= start && start < moved.end) vma = moved;
+  // clear_vma_resv_huge_pages: the reservation has moved along.
+  vma.reservation = null;
   yield* movePageTables(vma, address, moved, target, oldLength);
 
   if (keep) {

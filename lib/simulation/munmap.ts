@@ -1,5 +1,6 @@
 /** munmap(2): do_vmi_munmap (mm/vma.c), do_mas_munmap (6.1 mm/mmap.c). */
 import { MAX_MAP_COUNT, PAGE, TASK_SIZE, pageAlign } from './layout.js';
+import { closeHugetlb, isHugetlb, unmapHugetlbRange } from './hugetlb.js';
 import { freePageTables, unmapPageRange } from './zap.js';
 import { refuse } from './mm.js';
 import { splitVmaUnchecked } from './vma-modify.js';
@@ -42,10 +43,10 @@ export function* unmapLocked(
   if (start > first.start) {
     // It may go just above the limit for a moment, but not end above it.
     if (end < first.end && mm.vmas.size >= MAX_MAP_COUNT) refuse('ENOMEM', syscall, 'too many mappings');
-    yield* splitVmaUnchecked(first, start);
+    yield* splitVmaUnchecked(first, start, syscall);
   }
   const last = mm.vmas.lookup(end);
-  if (last !== null && last.start < end) yield* splitVmaUnchecked(last, end);
+  if (last !== null && last.start < end) yield* splitVmaUnchecked(last, end, syscall);
 
   const vmas = mm.vmas.removeRange(start, end);
   for (const vma of vmas) vma.startWrite();
@@ -55,8 +56,14 @@ export function* unmapLocked(
 
   // One event for the range as it was asked for, holes and all (unmap_vmas).
   const range = yield* mm.invalidateStart('unmap', start, end);
-  for (const vma of vmas) unmapPageRange(mm, vma.start, vma.end);
+  for (const vma of vmas) {
+    if (isHugetlb(vma)) yield* unmapHugetlbRange(vma, vma.start, vma.end);
+    else unmapPageRange(mm, vma.start, vma.end);
+  }
   yield* mm.invalidateEnd(range);
   freePageTables(mm, vmas, floor, ceiling);
-  for (const vma of vmas) vma.file?.dropIfUnused();
+  for (const vma of vmas) {
+    closeHugetlb(vma);
+    vma.file?.dropIfUnused();
+  }
 }

@@ -10,11 +10,21 @@ import { IntervalTree } from './interval-tree.js';
 import type { InvalidationEvent } from '../backend.js';
 import type { Engine, Routine } from './engine/engine.js';
 
+const INVALIDATE_MAP = 'invalidate callbacks';
+
 /** struct mmu_notifier_range. */
 export interface NotifierRange {
   readonly start: number;
   readonly end: number;
   readonly event: InvalidationEvent;
+  /** A device id, of 'migrate' and 'exclusive' only. */
+  readonly owner: number | null;
+  /** False: callbacks must not wait, and may refuse. Default true. */
+  readonly blockable?: boolean;
+  /** A callback has refused: EAGAIN for whoever began it. */
+  refused?: boolean;
+  /** Whose callbacks have returned, for those who check that they did their work; kept only under a scheduler. */
+  told?: IntervalNotifier[];
 }
 
 /** mmu_interval_notifier_ops. Must call setSequence(), as mmu_interval_set_seq says. */
@@ -67,6 +77,7 @@ export class Subscriptions {
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    engine.locks?.created(this, INVALIDATE_MAP);
   }
 
   /** mn_itree_is_invalidating */
@@ -119,6 +130,7 @@ export class Subscriptions {
   /** mmu_interval_read_begin: sleeps if this notifier was hit in the odd period that is under way, until its end. */
   *readBegin(notifier: IntervalNotifier): Routine<number> {
     if (this.#engine.preemptive) yield 'mmu_interval_read_begin';
+    this.#engine.locks?.acquiring(this, INVALIDATE_MAP);
     const { sequence } = notifier;
     if (sequence === this.sequence) yield* this.#waitWhile(sequence, 'mmu_interval_read_begin');
     return sequence;
@@ -178,9 +190,19 @@ export class Subscriptions {
   ): Routine<void> {
     if (first !== null) yield* first;
     for (let index = from; index < hits.length; index++) {
-      if (this.#engine.preemptive) yield 'mn_itree_invalidate';
+      if (!this.#engine.preemptive) {
+        const sleeping = hits[index]!.ops.invalidate(range, sequence);
+        if (sleeping !== null) yield* sleeping;
+        continue;
+      }
+      yield 'mn_itree_invalidate';
+      // __mmu_notifier_invalidate_range_start_map: a lock for lockdep alone, which callbacks run under and read_begin takes.
+      const { locks } = this.#engine;
+      locks?.acquired(this, INVALIDATE_MAP);
       const sleeping = hits[index]!.ops.invalidate(range, sequence);
       if (sleeping !== null) yield* sleeping;
+      locks?.released(this);
+      if (range.refused !== true) (range.told ??= []).push(hits[index]!);
     }
   }
 

@@ -1,5 +1,5 @@
 /** Faulting pages in beforehand (mm/gup.c): MAP_POPULATE and MAP_LOCKED, MADV_POPULATE_READ and MADV_POPULATE_WRITE. */
-import { PAGE, PTES, VM_READ, VM_SHARED, VM_WRITE, blockOf } from './layout.js';
+import { PAGE, PMD_SIZE, PTES, VM_READ, VM_SHARED, VM_WRITE, alignDown, blockOf } from './layout.js';
 import { handleMmFault } from './fault.js';
 import { refuse } from './mm.js';
 import type { FaultResult } from './fault.js';
@@ -46,11 +46,18 @@ export function* madvisePopulate(vma: Vma, start: number, end: number, write: bo
 /** __get_user_pages: a page that can be accessed already is not faulted. */
 function* faultIn(vma: Vma, start: number, end: number, write: boolean): Routine<FaultResult> {
   for (let address = start; address < end; address += PAGE) {
+    const huge = vma.mm.pageTable.huge(blockOf(address));
+    if (huge !== null && (!write || huge.write)) {
+      address = alignDown(address, PMD_SIZE) + PMD_SIZE - PAGE;
+      continue;
+    }
     const table = vma.mm.pageTable.table(blockOf(address));
     const index = (address / PAGE) % PTES;
     if (table !== null && (write ? table.isWritable(index) : table.isPresent(index))) continue;
     const result = yield* handleMmFault(vma, address, write);
     if (result !== 'done') return result;
+    // Looked at again: what has come back from a device may be read-only still.
+    address -= PAGE;
   }
   return 'done';
 }

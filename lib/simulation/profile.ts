@@ -13,6 +13,25 @@ export interface Profile {
   readonly upgradeNeedsDirty: boolean;
   /** mm/mprotect.c, mprotect_fixup: an anonymous mapping without anon_vma gives its commit charge back. */
   readonly dropsAccountWhenReadOnly: boolean;
+  /** mm/huge_memory.c, change_huge_pmd: an exclusive huge page becomes writable at once too. */
+  readonly upgradesHugePages: boolean;
+  /** mm/memory.c, do_wp_page: of a large folio too, the last page that is mapped is reused. */
+  readonly reusesLastPageOfLarge: boolean;
+  /** mm/huge_memory.c, __split_huge_pmd_locked: PTEs are dirty if the PMD was. */
+  readonly splitPmdKeepsDirty: boolean;
+  /** mm/huge_memory.c, remap_page: pages of a split folio that hold only zeroes become the zero page (try_to_map_unused_to_zeropage). */
+  readonly splitMapsZeroPages: boolean;
+  /**
+   * mm/madvise.c: madvise on PTE-mapped pages of a large folio that others map too ends there for this PTE table (6.1), or
+   * skips them (6.12, which also leaves a folio whole that the range covers).
+   */
+  readonly madviseStopsAtShared: boolean;
+  /** mm/hugetlb.c, __unmap_hugepage_range: sends UNMAP itself; in later kernels its callers send their own events only. */
+  readonly hugetlbUnmapNotifies: boolean;
+  /** mm/hugetlb.c, __unmap_hugepage_range: a private page that is unmapped gives the mapping its reservation back. */
+  readonly hugetlbRestoresReserve: boolean;
+  /** mm/mmap.c, mmap_region: any failure to unmap what is there is ENOMEM. */
+  readonly mmapHidesUnmapErrors: boolean;
   /** mm/mremap.c, try_realign_addr. */
   readonly mremapRealigns: boolean;
   /** mm/mmap.c, __get_unmapped_area: anonymous private mappings of n x 2 MiB are placed 2 MiB-aligned. */
@@ -38,6 +57,14 @@ export const PROFILES: { readonly [version in KernelVersion]: Profile } = {
     protectionEventLevel: 'pmd',
     upgradeNeedsDirty: true,
     dropsAccountWhenReadOnly: false,
+    upgradesHugePages: false,
+    reusesLastPageOfLarge: true,
+    splitPmdKeepsDirty: false,
+    splitMapsZeroPages: false,
+    madviseStopsAtShared: true,
+    hugetlbUnmapNotifies: true,
+    mmapHidesUnmapErrors: true,
+    hugetlbRestoresReserve: false,
     mremapRealigns: false,
     alignsHugeMappings: false,
     mmapMergePrefers: 'next',
@@ -51,6 +78,14 @@ export const PROFILES: { readonly [version in KernelVersion]: Profile } = {
     protectionEventLevel: 'pud',
     upgradeNeedsDirty: false,
     dropsAccountWhenReadOnly: true,
+    upgradesHugePages: true,
+    reusesLastPageOfLarge: false,
+    splitPmdKeepsDirty: true,
+    splitMapsZeroPages: true,
+    madviseStopsAtShared: false,
+    hugetlbUnmapNotifies: false,
+    mmapHidesUnmapErrors: false,
+    hugetlbRestoresReserve: true,
     mremapRealigns: true,
     alignsHugeMappings: true,
     mmapMergePrefers: 'prev',

@@ -6,29 +6,46 @@
  * rest of its stretch faulted, and the walk begins again there, if the notifier has not been hit meanwhile.
  */
 import { HMM_PFN_ERROR, HMM_PFN_REQ_FAULT, HMM_PFN_REQ_WRITE } from '../constants.js';
-import { HIGH_WRITE, highWord, lowWord } from './page-table.js';
+import {
+  HIGH_PMD_ORDER,
+  HIGH_VALID,
+  HIGH_WRITE,
+  SWAP_DEVICE_PRIVATE,
+  SWAP_MIGRATION,
+  SWAP_WRITE,
+  highWord,
+  lowWord,
+} from './page-table.js';
 import { HmmError } from '../errors.js';
 import { PAGE, PGD_SIZE, PMD_SIZE, PTES, PUD_SIZE, VM_READ, VM_WRITE, alignDown, blockOf } from './layout.js';
-import { tryFault, wpPageCopy } from './fault.js';
+import { finishFault, tryFault } from './fault.js';
+import { isHugetlb } from './hugetlb.js';
 import type { IntervalNotifier } from './notifiers.js';
 import type { Mm } from './mm.js';
-import type { PteTable } from './page-table.js';
+import type { HugePmd, PteTable } from './page-table.js';
 import type { Routine } from './engine/engine.js';
 import type { Vma } from './vma.js';
 
-/** struct hmm_range, as far as it matters without device memory of the range's owner. */
+/** struct hmm_range. */
 export interface WalkRange {
   readonly start: number;
   readonly end: number;
   readonly notifierSequence: number;
   readonly defaultFlags: bigint;
   readonly pfnFlagsMask: bigint;
+  /** dev_private_owner: the device whose private memory is as good as present; null for none. */
+  readonly owner: number | null;
   readonly pfns: BigUint64Array;
 }
 
 /** Requests of a page, and what it needs: HMM_PFN_REQ_FAULT and _WRITE, HMM_NEED_FAULT and _WRITE_FAULT. */
 const FAULT = 2;
 const WRITE = 1;
+
+/** The upper word of a pfn for a device-private entry. */
+function ownPrivateFlags(swap: number): number {
+  return (swap & SWAP_WRITE) !== 0 ? HIGH_VALID | HIGH_WRITE : HIGH_VALID;
+}
 
 function requestBits(flags: bigint): number {
   return ((flags & HMM_PFN_REQ_FAULT) !== 0n ? FAULT : 0) | ((flags & HMM_PFN_REQ_WRITE) !== 0n ? WRITE : 0);
@@ -52,6 +69,11 @@ export function* hmmRangeFault(mm: Mm, notifier: IntervalNotifier, range: WalkRa
     }
     if (next >= range.end) return;
     at = walk.faultStart;
+    if (walk.waitFrame !== 0) {
+      yield* mm.machine.pageLocks.waitUnlocked(walk.waitFrame, 'migration_entry_wait');
+      walk.waitFrame = 0;
+      continue;
+    }
     yield* hmmVmaFault(walk.faultVma!, at, walk.faultEnd, walk.faultNeeds, range);
   }
 }
@@ -65,7 +87,7 @@ function* hmmVmaFault(vma: Vma, start: number, end: number, needs: number, range
   for (let address = start; address < end; address += PAGE) {
     if (vma.mm.engine.preemptive) yield 'handle_mm_fault';
     let result = tryFault(vma, address, write);
-    if (result === 'copy') result = yield* wpPageCopy(vma, address);
+    if (result === 'copy' || result === 'swap') result = yield* finishFault(vma, address, result);
     if (result !== 'done') throw new HmmError('EFAULT', 'hmm_range_fault', undefined, { address, done });
   }
 }
@@ -75,10 +97,14 @@ class Walk {
   faultStart = 0;
   faultEnd = 0;
   faultNeeds = 0;
+  /** Set instead of the above, but for faultStart: the page is being migrated, and the walk goes on when that is done. */
+  waitFrame = 0;
   readonly #mm: Mm;
   readonly #range: WalkRange;
   readonly #defaults: number;
   readonly #mask: number;
+  /** zone of the frames of range.owner; 0 matches none that a swap entry names. */
+  readonly #zone: number;
   /** The caller's entries by halves. */
   readonly #words: Int32Array;
 
@@ -87,6 +113,7 @@ class Walk {
     this.#range = range;
     this.#defaults = requestBits(range.defaultFlags);
     this.#mask = requestBits(range.pfnFlagsMask);
+    this.#zone = range.owner === null ? 0 : range.owner + 1;
     this.#words = new Int32Array(range.pfns.buffer, range.pfns.byteOffset, range.pfns.length * 2);
   }
 
@@ -103,17 +130,29 @@ class Walk {
     // All the tables of a VMA in one go, without the lookups above, as long as nothing has to be decided.
     let at = address;
     let index = first;
+    const hugetlb = isHugetlb(vma);
     for (;;) {
       const table = this.#mm.pageTable.table(blockOf(at));
-      const next = Math.min(limit, table === null ? this.#holeEnd(at) : alignDown(at, PMD_SIZE) + PMD_SIZE);
+      const huge = table === null ? this.#mm.pageTable.huge(blockOf(at)) : null;
+      const hole = table === null && huge === null && !hugetlb;
+      const next = Math.min(limit, hole ? this.#holeEnd(at) : alignDown(at, PMD_SIZE) + PMD_SIZE);
       const count = (next - at) / PAGE;
       const from = (at / PAGE) % PTES;
-      if (table === null) {
+      if (table !== null && this.#mm.engine.preemptive) {
+        // Entry by entry, as the kernel reads them, without the lock of the table.
+        return this.#entries(vma, table, from, 1, index, at, next) ? at + PAGE : -1;
+      }
+      if (hugetlb ? this.#mm.pageTable.pmdTable(blockOf(at)) !== null : huge !== null) {
+        const needs = this.#needsOfHuge(index, hugetlb ? 1 : count, huge);
+        if (needs !== 0) return this.#fault(vma, at, next, needs);
+        this.#fillHuge(index, count, from, huge);
+      } else if (table === null) {
         const needs = this.#needs(index, count);
         if (needs !== 0) return this.#fault(vma, at, next, needs);
         pfns.fill(0n, index, index + count);
       } else if (this.#satisfied(table)) {
         pfns.set(count === PTES ? table.entries : table.entries.subarray(from, from + count), index);
+        if (table.swapped > 0 && this.#zone !== 0) this.#ownPrivate(table, from, count, index);
       } else if (!this.#entries(vma, table, from, count, index, at, next)) {
         return -1;
       }
@@ -168,6 +207,36 @@ class Walk {
     return needs;
   }
 
+  /**
+   * hmm_range_need_fault over pages of one huge page: of all of them, not only of the first that asks. Of a hugetlb page only the first
+   * is asked (hmm_vma_walk_hugetlb_entry); it may be missing where a table is.
+   */
+  #needsOfHuge(first: number, count: number, huge: HugePmd | null): number {
+    if (((this.#defaults | this.#mask) & FAULT) === 0 || huge?.write === true) return 0;
+    let needs = 0;
+    for (let index = first; index < first + (this.#mask === 0 ? 1 : count); index++) {
+      const request = this.#request(index);
+      if (request === (FAULT | WRITE)) return request;
+      if (huge === null) needs |= request & FAULT;
+    }
+    return needs;
+  }
+
+  /**
+   * hmm_vma_handle_pmd's output: consecutive frames, each with the order of the mapping. That of a missing hugetlb page has the order too, and
+   * the offset in the huge page for a frame.
+   */
+  #fillHuge(first: number, count: number, from: number, huge: HugePmd | null): void {
+    const words = this.#words;
+    const flags = huge === null ? 0 : HIGH_VALID | (huge.write ? HIGH_WRITE : 0);
+    const high = flags | HIGH_PMD_ORDER;
+    const frame = (huge?.frame ?? 0) + from;
+    for (let offset = 0; offset < count; offset++) {
+      words[highWord(first + offset)] = high;
+      words[lowWord(first + offset)] = frame + offset;
+    }
+  }
+
   /** The effective request of a page: (pfns[i] & mask) | defaults. */
   #request(index: number): number {
     return ((this.#words[highWord(index)]! >>> 30) & this.#mask) | this.#defaults;
@@ -182,10 +251,18 @@ class Walk {
     for (let offset = 0; offset < count; offset++) {
       const high = source[highWord(from + offset)]!;
       const request = ((words[highWord(first + offset)]! >>> 30) & mask) | defaults;
+      const swap = high === 0 ? table.bits[from + offset]! : 0;
+      if (swap !== 0 && this.#isOwn(table, from + offset)) {
+        // Reported as it is, whatever was asked for: not even a write makes it fault.
+        words[highWord(first + offset)] = ownPrivateFlags(swap);
+        words[lowWord(first + offset)] = table.swapFrame(from + offset);
+        continue;
+      }
       if ((request & FAULT) !== 0) {
         const needs = (request & WRITE) !== 0 && (high & HIGH_WRITE) === 0 ? FAULT | WRITE : high < 0 ? 0 : FAULT;
         if (needs !== 0) {
           this.#fault(vma, start + offset * PAGE, end, needs);
+          if ((swap & SWAP_MIGRATION) !== 0) this.waitFrame = table.swapFrame(from + offset);
           return false;
         }
       }
@@ -193,6 +270,21 @@ class Walk {
       words[lowWord(first + offset)] = source[lowWord(from + offset)]!;
     }
     return true;
+  }
+
+  /** Device-private entries of the range's owner, in what a copy of the table says is empty. */
+  #ownPrivate(table: PteTable, from: number, count: number, first: number): void {
+    for (let offset = 0; offset < count; offset++) {
+      const swap = table.swap(from + offset);
+      if (swap === 0 || !this.#isOwn(table, from + offset)) continue;
+      this.#words[highWord(first + offset)] = ownPrivateFlags(swap);
+      this.#words[lowWord(first + offset)] = table.swapFrame(from + offset);
+    }
+  }
+
+  #isOwn(table: PteTable, index: number): boolean {
+    if ((table.swap(index) & SWAP_DEVICE_PRIVATE) === 0) return false;
+    return this.#mm.frames.zone[table.swapFrame(index)] === this.#zone;
   }
 
   #fault(vma: Vma, start: number, end: number, needs: number): number {

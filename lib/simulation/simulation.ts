@@ -1,13 +1,18 @@
 /** The simulation as a whole: its memory, its processes, its devices. */
 import { AddressSpace } from './address-space.js';
 import { Engine } from './engine/engine.js';
+import { DeviceSet } from './device-memory.js';
 import { Frames } from './frames.js';
 import { HmmError } from '../errors.js';
+import { LOCKS, MEMORY, reads, writes } from './engine/touch.js';
+import { HugetlbPool } from './hugetlb-pool.js';
 import { Mm } from './mm.js';
 import { Mutex } from './engine/locks.js';
 import { PAGE_SIZE } from '../constants.js';
+import { PageLocks } from './page-lock.js';
 import { PROFILES } from './profile.js';
-import type { Backend, BackendLock, DeviceInfo, Features } from '../backend.js';
+import { evictMemory } from './evict.js';
+import type { Backend, BackendLock, DeviceInfo, DeviceKind, Features, MigrateResult } from '../backend.js';
 import type { KernelVersion } from './profile.js';
 import type { Machine } from './mm.js';
 import type { Scheduler } from '../scheduler.js';
@@ -22,37 +27,52 @@ export interface SimulationOptions {
   readonly callbackTimeout?: number;
   /** Page frames of the machine. Default 2^24, 64 GiB; one that holds only zeroes costs nothing but its number. */
   readonly frames?: number;
+  /** The pool of MAP_HUGETLB (vm.nr_hugepages), in pages of 2 MiB; they come out of `frames` as they are used. Default 64. */
+  readonly hugePages?: number;
+  /** The devices, ids ascending from 0; capacity in pages. Default: two with private memory of 64 MiB, two with coherent memory of 256 MiB. */
+  readonly devices?: readonly SimulatedDevice[];
+}
+
+export interface SimulatedDevice {
+  readonly kind: DeviceKind;
+  readonly capacity: number;
 }
 
 const NEWEST: KernelVersion = '6.12';
 const DEFAULT_TIMEOUT = 1000;
 const DEFAULT_FRAMES = 2 ** 24;
+const DEFAULT_HUGE_PAGES = 64;
 const FIRST_PID = 1000;
 
-const FEATURES: Features = {
-  devicePrivate: false,
-  deviceCoherent: false,
-  exclusive: false,
-  transparentHugePages: false,
-  reasons: {
-    devicePrivate: 'the simulation has no device memory yet',
-    deviceCoherent: 'the simulation has no device memory yet',
-    exclusive: 'the simulation does not make pages exclusive to a device yet',
-    transparentHugePages: 'the simulation maps pages of 4 KiB only, as a kernel does whose huge pages nobody advises',
-  },
-};
-
-const DEVICES: readonly DeviceInfo[] = [
-  { id: 0, kind: 'none', capacity: 0 },
-  { id: 1, kind: 'none', capacity: 0 },
+const DEFAULT_DEVICES: readonly SimulatedDevice[] = [
+  { kind: 'private', capacity: 16_384 },
+  { kind: 'private', capacity: 16_384 },
+  { kind: 'coherent', capacity: 65_536 },
+  { kind: 'coherent', capacity: 65_536 },
 ];
+
+function featuresOf(devices: readonly DeviceInfo[]): Features {
+  const devicePrivate = devices.some(({ kind }) => kind === 'private');
+  const deviceCoherent = devices.some(({ kind }) => kind === 'coherent');
+  return {
+    devicePrivate,
+    deviceCoherent,
+    exclusive: true,
+    transparentHugePages: true,
+    hugetlb: true,
+    reasons: {
+      ...(devicePrivate ? {} : { devicePrivate: 'no device with private memory was asked for' }),
+      ...(deviceCoherent ? {} : { deviceCoherent: 'no device with coherent memory was asked for' }),
+    },
+  };
+}
 
 export class Simulation implements Backend, SpaceOwner {
   readonly kind = 'simulation';
   readonly kernelRelease: string;
   readonly pageSize = PAGE_SIZE;
-  readonly features = FEATURES;
-  readonly devices = DEVICES;
+  readonly features: Features;
+  readonly devices: readonly DeviceInfo[];
   readonly machine: Machine;
   readonly spaces = new Set<AddressSpace>();
   #nextPid = FIRST_PID;
@@ -63,10 +83,19 @@ export class Simulation implements Backend, SpaceOwner {
     const profile = PROFILES[options.kernel ?? NEWEST];
     const scheduler = options.scheduler ?? null;
     this.kernelRelease = `simulation-${profile.version}`;
+    const engine = Engine.of(scheduler);
+    engine.machines.push(this);
+    const frames = new Frames(options.frames ?? DEFAULT_FRAMES);
+    const devices = new DeviceSet(frames, options.devices ?? DEFAULT_DEVICES);
+    this.devices = devices.infos;
+    this.features = featuresOf(devices.infos);
     this.machine = {
-      engine: new Engine(scheduler),
-      frames: new Frames(options.frames ?? DEFAULT_FRAMES),
+      engine,
+      frames,
       profile,
+      hugetlb: new HugetlbPool(frames, options.hugePages ?? DEFAULT_HUGE_PAGES),
+      pageLocks: new PageLocks(engine, frames),
+      devices,
       callbackTimeout: scheduler === null ? (options.callbackTimeout ?? DEFAULT_TIMEOUT) : null,
       tick: () => ++this.#clock,
     };
@@ -81,6 +110,20 @@ export class Simulation implements Backend, SpaceOwner {
     return new DriverLock(this.machine.engine);
   }
 
+  deviceUsage(device: number): number {
+    if (!this.hasDevice(device)) throw new HmmError('EINVAL', 'device_usage', 'no such device');
+    this.machine.engine.touch(reads(MEMORY));
+    return this.machine.devices.memory(device)?.used ?? 0;
+  }
+
+  async evictDevice(device: number): Promise<MigrateResult> {
+    if (!this.hasDevice(device)) throw new HmmError('EINVAL', 'migrate_device_range', 'no such device');
+    const memory = this.machine.devices.memory(device);
+    if (memory === null)
+      throw new HmmError('EOPNOTSUPP', 'migrate_device_range', 'the device has no memory of its own');
+    return await this.machine.engine.start('migrate_device_range', evictMemory(this.machine, memory));
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -93,7 +136,7 @@ export class Simulation implements Backend, SpaceOwner {
   }
 
   hasDevice(device: number): boolean {
-    return DEVICES.some(({ id }) => id === device);
+    return this.machine.devices.has(device);
   }
 
   forget(space: AddressSpace): void {
@@ -113,14 +156,15 @@ class DriverLock implements BackendLock {
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#mutex = new Mutex(engine);
+    this.#mutex = new Mutex(engine, 'driver lock');
   }
 
   async acquire(): Promise<void> {
-    await this.#engine.start('lock', this.#mutex.acquire());
+    await this.#engine.start('lock', this.#mutex.acquire(), 0);
   }
 
   release(): void {
+    this.#engine.touch(writes(LOCKS));
     if (!this.#mutex.held) throw new HmmError('EINVAL', 'unlock', 'the lock is not held');
     this.#mutex.release();
   }

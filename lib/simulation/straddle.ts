@@ -1,5 +1,6 @@
 /** What a new VMA boundary does to the 2 MiB block that it cuts. */
 import { PMD_SIZE, alignDown, blockOf } from './layout.js';
+import { splitHugePmd } from './huge-pmd.js';
 import type { Routine } from './engine/engine.js';
 import type { Vma } from './vma.js';
 
@@ -12,9 +13,9 @@ import type { Vma } from './vma.js';
  */
 export function* splitHugePmdIfNeeded(vma: Vma, address: number): Routine<void> {
   const { mm } = vma;
-  if (mm.subscriptions === null || address % PMD_SIZE === 0) return;
+  if (address % PMD_SIZE === 0) return;
   const start = alignDown(address, PMD_SIZE);
   if (start < vma.start || start + PMD_SIZE > vma.end) return;
   if (mm.pageTable.pmdTable(blockOf(address)) === null) return;
-  yield* mm.invalidateEnd(yield* mm.invalidateStart('clear', start, start + PMD_SIZE));
+  yield* splitHugePmd(mm, blockOf(address));
 }

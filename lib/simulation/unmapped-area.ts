@@ -1,5 +1,5 @@
 /** Where a new mapping goes: __get_unmapped_area (mm/mmap.c) and arch_get_unmapped_area_topdown (arch/x86/kernel/sys_x86_64.c). */
-import { MMAP_BASE, MMAP_LEGACY_BASE, MMAP_MIN_ADDR, PAGE, PMD_SIZE, TASK_SIZE, alignDown } from './layout.js';
+import { MMAP_BASE, MMAP_LEGACY_BASE, MMAP_MIN_ADDR, PAGE, PMD_SIZE, TASK_SIZE, alignDown, alignUp } from './layout.js';
 import { refuse } from './mm.js';
 import type { Mm } from './mm.js';
 
@@ -11,12 +11,14 @@ export interface AreaRequest {
   readonly fixed: boolean;
   /** Memory of no file, and not shared. */
   readonly anonymousPrivate: boolean;
+  readonly hugetlb: boolean;
 }
 
 /** @throws HmmError ENOMEM it does not fit, EINVAL a fixed address that is not a page's, EPERM one below mmap_min_addr */
 export function getUnmappedArea(mm: Mm, request: AreaRequest, syscall: string): number {
   const { length } = request;
   if (length > TASK_SIZE) refuse('ENOMEM', syscall, 'longer than the address space');
+  if (request.hugetlb) return hugetlbArea(mm, request, syscall);
   const huge =
     mm.profile.alignsHugeMappings && request.anonymousPrivate && request.address === 0 && length % PMD_SIZE === 0;
   const address = (huge ? alignedArea(mm, request) : null) ?? findArea(mm, request);
@@ -25,6 +27,28 @@ export function getUnmappedArea(mm: Mm, request: AreaRequest, syscall: string): 
   if (address % PAGE !== 0) refuse('EINVAL', syscall);
   if (address < MMAP_MIN_ADDR) refuse('EPERM', syscall, 'below mmap_min_addr');
   return address;
+}
+
+/** hugetlb_get_unmapped_area: everything is a multiple of 2 MiB. */
+function hugetlbArea(mm: Mm, request: AreaRequest, syscall: string): number {
+  const { length, fixed } = request;
+  if (length % PMD_SIZE !== 0 || (fixed && request.address % PMD_SIZE !== 0))
+    refuse('EINVAL', syscall, 'not of huge pages');
+  const address = fixed ? request.address : hintedHugetlbArea(mm, request);
+  if (address === null) refuse('ENOMEM', syscall, 'no gap is long enough');
+  if (address > TASK_SIZE - length) refuse('ENOMEM', syscall, 'beyond the end of the address space');
+  if (address < MMAP_MIN_ADDR) refuse('EPERM', syscall, 'below mmap_min_addr');
+  return address;
+}
+
+function hintedHugetlbArea(mm: Mm, { address, length }: AreaRequest): number | null {
+  const hint = alignDown(address, PMD_SIZE);
+  if (hint !== 0 && TASK_SIZE - length >= hint && mm.vmas.intersection(hint, hint + length) === null) return hint;
+  const room = length + PMD_SIZE - PAGE;
+  const found = highestGap(mm, room);
+  if (found !== null) return alignDown(found + room - length, PMD_SIZE);
+  const low = lowestGap(mm, room);
+  return low === null ? null : alignUp(low, PMD_SIZE);
 }
 
 /** __thp_get_unmapped_area: room for 2 MiB more is looked for, and the aligned address in it taken. */

@@ -3,9 +3,12 @@
  * short critical sections of the mirror itself need no lock here: nothing in them yields.
  */
 import { HmmError } from '../errors.js';
+import { LOCKS, writes } from './engine/touch.js';
 import { Wait } from './engine/engine.js';
 import type { BackendLock } from '../backend.js';
 import type { Engine, Routine } from './engine/engine.js';
+
+const KIND = 'update lock of a mirror';
 
 export class UpdateLock implements BackendLock {
   readonly #engine: Engine;
@@ -19,13 +22,21 @@ export class UpdateLock implements BackendLock {
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    engine.locks?.created(this, KIND);
+  }
+
+  /** Whether a program has it. */
+  get held(): boolean {
+    return this.#state === 'held';
   }
 
   async acquire(): Promise<void> {
-    await this.#engine.start('lock', this.#acquire());
+    await this.#engine.start('lock', this.#acquire(), 0);
   }
 
   release(): void {
+    this.#engine.touch(writes(LOCKS));
+    this.#engine.locks?.released(this);
     const state = this.#state;
     this.#state = 'free';
     this.#changed();
@@ -37,6 +48,7 @@ export class UpdateLock implements BackendLock {
   /** For what changes the page table, other than invalidations: waits until the program's lock is free. */
   *begin(): Routine<void> {
     if (this.#engine.preemptive) yield 'mutex_lock';
+    this.#engine.locks?.acquiring(this, KIND);
     while (this.#state === 'held' && !this.#removed) yield* this.#wait(false);
     this.#checkRemoved();
   }
@@ -46,6 +58,7 @@ export class UpdateLock implements BackendLock {
    * @returns null if there is nothing to wait for
    */
   beginInvalidation(timeout: number | null): Routine<void> | null {
+    this.#engine.locks?.acquiring(this, KIND);
     return this.#state === 'held' && !this.#removed ? this.#beginInvalidation(timeout) : null;
   }
 
@@ -58,12 +71,15 @@ export class UpdateLock implements BackendLock {
   *#acquire(): Routine<void> {
     if (this.#engine.preemptive) yield 'mutex_lock';
     this.#checkRemoved();
+    this.#engine.locks?.acquiring(this, KIND);
     if (this.#state === 'free' && this.#queue.length === 0 && this.#invalidations.length === 0) {
       this.#state = 'held';
+      this.#engine.locks?.acquired(this, KIND);
       return;
     }
     yield* this.#wait(true);
     this.#checkRemoved();
+    this.#engine.locks?.acquired(this, KIND);
   }
 
   *#beginInvalidation(timeout: number | null): Routine<void> {

@@ -2,8 +2,9 @@
  * Splitting and merging VMAs (mm/vma.c; 6.1 mm/mmap.c). What merges decides how many events later operations send, and
  * with which ranges, so the conditions are the kernel's, the odd ones included. mmap_lock is held for writing.
  */
-import { MAX_MAP_COUNT, PAGE } from './layout.js';
-import { cloneAnonVmas, unlinkAnonVmas } from './anon-vma.js';
+import { MAX_MAP_COUNT, PAGE, PMD_SIZE } from './layout.js';
+import { cloneAnonVmas, reorderAnonVmas, unlinkAnonVmas } from './anon-vma.js';
+import { isHugetlb } from './hugetlb.js';
 import { refuse } from './mm.js';
 import { splitHugePmdIfNeeded } from './straddle.js';
 import type { AnonVma } from './anon-vma.js';
@@ -28,7 +29,9 @@ export interface MergeRequest {
  * __split_vma: cuts the VMA at `address`; it keeps the lower part. Does not look at the limit of mappings.
  * @returns the new VMA, of the upper part
  */
-export function* splitVmaUnchecked(vma: Vma, address: number): Routine<Vma> {
+export function* splitVmaUnchecked(vma: Vma, address: number, syscall: string): Routine<Vma> {
+  // hugetlb_vm_op_split
+  if (isHugetlb(vma) && address % PMD_SIZE !== 0) refuse('EINVAL', syscall, 'inside a huge page');
   vma.startWrite();
   yield* splitHugePmdIfNeeded(vma, address);
   const upper = vma.duplicate();
@@ -47,7 +50,7 @@ export function* splitVmaUnchecked(vma: Vma, address: number): Routine<Vma> {
 /** split_vma */
 export function* splitVma(vma: Vma, address: number, syscall: string): Routine<Vma> {
   if (vma.mm.vmas.size >= MAX_MAP_COUNT) refuse('ENOMEM', syscall, 'too many mappings');
-  return yield* splitVmaUnchecked(vma, address);
+  return yield* splitVmaUnchecked(vma, address, syscall);
 }
 
 /**
@@ -195,17 +198,21 @@ function* adjustBoundaries(vma: Vma, start: number, end: number): Routine<void> 
 function moveBoundary(lower: Vma, upper: Vma, address: number): void {
   lower.file?.unlink(lower);
   upper.file?.unlink(upper);
-  upper.pgoff += (address - upper.start) / PAGE;
-  upper.start = address;
-  lower.end = address;
+  reorderAnonVmas(lower, () => {
+    reorderAnonVmas(upper, () => {
+      upper.pgoff += (address - upper.start) / PAGE;
+      upper.start = address;
+      lower.end = address;
+    });
+  });
   upper.file?.link(upper);
   lower.file?.link(lower);
 }
 
-/** vma_prepare and vma_complete around a change of extents: i_mmap is ordered by pgoff. */
+/** vma_prepare and vma_complete around a change of extents: i_mmap and the trees of anon_vmas are ordered by pgoff. */
 function relinked(vma: Vma, change: () => void): void {
   vma.file?.unlink(vma);
-  change();
+  reorderAnonVmas(vma, change);
   vma.file?.link(vma);
 }
 
@@ -244,9 +251,9 @@ function fitsBefore(next: Vma, request: MergeRequest): boolean {
   );
 }
 
-/** is_mergeable_vma */
+/** is_mergeable_vma. What has VM_DONTEXPAND, as hugetlb mappings have, is never merged. */
 function sameProperties(vma: Vma, request: MergeRequest): boolean {
-  return vma.flags === request.flags && vma.file === request.file;
+  return !isHugetlb(vma) && vma.flags === request.flags && vma.file === request.file;
 }
 
 /**

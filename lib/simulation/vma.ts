@@ -1,12 +1,15 @@
 /** struct vm_area_struct, and the ordered set of those of an mm (the kernel's maple tree). */
-import { PAGE, VM_ACCESS_FLAGS, VM_PKEY_EXEC_ONLY, VM_SHARED } from './layout.js';
-import type { AnonLinked, AnonVma } from './anon-vma.js';
+import { PAGE, VM_ACCESS_FLAGS, VM_PKEY_EXEC_ONLY, VM_SHARED, VM_WRITE } from './layout.js';
+import type { AnonVma } from './anon-vma.js';
 import type { MemoryFile } from './file.js';
 import type { Mm } from './mm.js';
+import type { Reservation } from './hugetlb-pool.js';
 
-export class Vma implements AnonLinked {
+export class Vma {
   anonVma: AnonVma | null = null;
   chain: AnonVma[] = [];
+  /** Of a private hugetlb mapping, in the process that made it: what it may still take from the pool without asking. */
+  reservation: Reservation | null = null;
   /** vm_lock_seq: the writer of mmap_lock that locked this VMA along with it. */
   #lockSequence = -1;
 
@@ -60,8 +63,16 @@ export class Vma implements AnonLinked {
 
   /** vm_area_dup: the copy is in no tree and has no anon_vma yet. */
   duplicate(mm: Mm = this.mm): Vma {
-    return new Vma(mm, this.start, this.end, this.flags, this.pgoff, this.file);
+    const copy = new Vma(mm, this.start, this.end, this.flags, this.pgoff, this.file);
+    // hugetlb_dup_vma_private: a child must ask the pool.
+    if (mm === this.mm) copy.reservation = this.reservation;
+    return copy;
   }
+}
+
+/** vm_page_prot: tmpfs wants no write notification, so a shared writable mapping is writable from the first read on. */
+export function mapsWritable(vma: Vma): boolean {
+  return (vma.flags & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE);
 }
 
 export class VmaSet {

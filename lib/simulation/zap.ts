@@ -1,21 +1,45 @@
 /** Taking pages out of page tables, and page tables away (mm/memory.c). */
 import { PAGE_ANON } from './frames.js';
-import { PGD_SIZE, PMD_SIZE, PTES, PUD_SIZE, alignDown } from './layout.js';
-import { PTE_SPECIAL, highWord, lowWord } from './page-table.js';
+import { PGD_SIZE, PMD_SIZE, PTES, PUD_SIZE, alignDown, blockOf } from './layout.js';
+import { HugePmd, PTE_SPECIAL, highWord, lowWord } from './page-table.js';
+import { partlyCovers, splitHugePmd, zapHugePmd } from './huge-pmd.js';
 import { unlinkAnonVmas } from './anon-vma.js';
+import { zapSwapEntry } from './swap-entries.js';
 import type { Mm } from './mm.js';
+import type { Routine } from './engine/engine.js';
 import type { PteTable } from './page-table.js';
 import type { Vma } from './vma.js';
 
 /**
- * unmap_page_range: all PTEs of [start, end) become none.
+ * zap_page_range_single, but for its event: a huge page that [start, end) covers in part is split first (CLEAR of its block).
+ * The caller has opened an event for [start, end).
+ */
+export function* zapPageRange(mm: Mm, start: number, end: number): Routine<void> {
+  while (partlyCovers(mm, start, start, end)) yield* splitHugePmd(mm, blockOf(start));
+  // What lies before the last block goes before that is split, as a callback might see.
+  const last = Math.max(start, alignDown(end - 1, PMD_SIZE));
+  unmapPageRange(mm, start, last);
+  while (partlyCovers(mm, last, start, end)) yield* splitHugePmd(mm, blockOf(last));
+  unmapPageRange(mm, last, end);
+}
+
+/**
+ * unmap_page_range: all PTEs of [start, end) become none, and all huge pages, of which it covers none in part.
  * @param evenCows false keeps anonymous pages, as a hole punched into a file does with private copies
  */
 export function unmapPageRange(mm: Mm, start: number, end: number, evenCows = true): void {
   const { frames } = mm;
-  mm.pageTable.eachTable(start, end, (table, from, to) => {
-    for (let index = from; table.present > 0 && index < to; index++) {
-      if (table.words[highWord(index)] === 0) continue;
+  mm.pageTable.eachEntry(start, end, (table, from, to, block) => {
+    if (table instanceof HugePmd) {
+      if (to - from !== PTES) throw new Error('a huge page has to be split before a part of it is unmapped');
+      zapHugePmd(mm, block);
+      return;
+    }
+    for (let index = from; table.present + table.swapped > 0 && index < to; index++) {
+      if (table.words[highWord(index)] === 0) {
+        if (table.bits[index] !== 0) zapSwapEntry(mm, table, index, evenCows);
+        continue;
+      }
       const frame = table.words[lowWord(index)]!;
       const special = (table.bits[index]! & PTE_SPECIAL) !== 0;
       if (!evenCows && !special && (frames.flags[frame]! & PAGE_ANON) !== 0) continue;
@@ -99,15 +123,25 @@ export function unmapEverything(mm: Mm): void {
   const { slices } = mm.pageTable;
   for (let number = 0; number < slices.length; number++) {
     for (const pmd of slices[number]?.entries ?? []) {
-      for (const table of pmd?.entries ?? []) if (table !== null) unmapTable(table);
+      for (const entry of pmd?.entries ?? []) {
+        if (entry instanceof HugePmd) unmapHuge(entry);
+        else if (entry !== null) unmapTable(entry);
+      }
     }
     slices[number] = null;
   }
   mm.pageTable.forget();
 
+  function unmapHuge(huge: HugePmd): void {
+    if (!huge.isZero) frames.unmapLarge(huge.frame);
+  }
+
   function unmapTable(table: PteTable): void {
-    for (let index = 0; table.present > 0; index++) {
-      if (!table.isPresent(index)) continue;
+    for (let index = 0; table.present + table.swapped > 0; index++) {
+      if (!table.isPresent(index)) {
+        if (!table.isNone(index)) zapSwapEntry(mm, table, index, true);
+        continue;
+      }
       const special = (table.bits[index]! & PTE_SPECIAL) !== 0;
       const frame = table.frame(index);
       table.clear(index);

@@ -20,7 +20,7 @@ class Protocol {
   }
 
   start(start: number, end: number): NotifierRange {
-    const range: NotifierRange = { start, end, event: 'clear' };
+    const range: NotifierRange = { start, end, event: 'clear', owner: null };
     expect(this.subscriptions.start(range)).toBeNull();
     return range;
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   MADV_DONTFORK,
   MADV_DOFORK,
-  MADV_HUGEPAGE,
+  MADV_MERGEABLE,
   MADV_POPULATE_READ,
   MAP_FIXED_NOREPLACE,
 } from '../../lib/constants.js';
@@ -149,7 +149,7 @@ describe('what the kernel refuses', () => {
     ['fixed and unaligned', { ...mmap, address: BASE + 1, flags: PRIVATE | 0x10 }, 'EINVAL'],
     ['fixed beyond the end', { ...mmap, address: 0x7fff_ffff_f000, flags: PRIVATE | 0x10 }, 'ENOMEM'],
     ['fixed below mmap_min_addr', { ...mmap, address: PAGE, flags: PRIVATE | 0x10 }, 'EPERM'],
-    ['MAP_HUGETLB', { ...mmap, flags: PRIVATE | 0x4_0000 }, 'ERR_HMM_NOT_MODELLED'],
+    ['huge pages of 1 GiB', { ...mmap, flags: PRIVATE | 0x4_0000 | (30 << 26) }, 'ERR_HMM_NOT_MODELLED'],
     ['munmap unaligned', { op: 'munmap', address: BASE + 1, length: PAGE }, 'EINVAL'],
     ['munmap of nothing', { op: 'munmap', address: BASE, length: 0 }, 'EINVAL'],
     ['munmap of a hole', { op: 'munmap', address: BASE, length: PAGE }, 'ok'],
@@ -161,7 +161,7 @@ describe('what the kernel refuses', () => {
     ['madvise unaligned', { op: 'madvise', address: BASE + 1, length: PAGE, advice: 4 }, 'EINVAL'],
     ['madvise of a hole', { op: 'madvise', address: BASE, length: PAGE, advice: 4 }, 'ENOMEM'],
     ['madvise of nothing', { op: 'madvise', address: BASE, length: 0, advice: 4 }, 'ok'],
-    ['MADV_HUGEPAGE', { op: 'madvise', address: BASE, length: PAGE, advice: MADV_HUGEPAGE }, 'ERR_HMM_NOT_MODELLED'],
+    ['MADV_MERGEABLE', { op: 'madvise', address: BASE, length: PAGE, advice: MADV_MERGEABLE }, 'ERR_HMM_NOT_MODELLED'],
     ['mremap of a hole', { op: 'mremap', address: BASE, oldLength: PAGE, newLength: PAGE }, 'EFAULT'],
     ['mremap to nothing', { op: 'mremap', address: BASE, oldLength: PAGE, newLength: 0 }, 'EINVAL'],
     ['mremap unknown flags', { op: 'mremap', address: BASE, oldLength: PAGE, newLength: PAGE, flags: 8 }, 'EINVAL'],

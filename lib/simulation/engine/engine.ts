@@ -6,108 +6,260 @@
  * synchronously, and routines skip their labels altogether (`engine.preemptive` is false). With a Scheduler every label
  * is a decision: nextTask() picks who goes on. Nothing here is concurrent in the sense of memory; what can change
  * under a task is exactly what other tasks do between two of its yields.
+ *
+ * Between two decisions the program's own code may have to run, in microtasks. When it has done so is the business of a
+ * {@link Conductor}; by default, when no microtask is left.
  */
+import { StepRecord, Task } from './task.js';
+import { KERNEL, type Touched } from './touch.js';
+import { fairly } from './host.js';
 import type { MaybePromise } from '../../backend.js';
-import type { Scheduler, TaskView } from '../../scheduler.js';
+import type { Routine } from './task.js';
+import type { Scheduler } from '../../scheduler.js';
 
-export type Step = string | Wait;
-export type Routine<T> = Generator<Step, T, undefined>;
+export { Wait, Task } from './task.js';
+export type { Routine, Step } from './task.js';
 
-/** Something that one task sleeps on. `at` names the kernel function that sleeps. */
-export class Wait {
-  settled = false;
-  task: Task | null = null;
-  readonly #engine: Engine;
+/** A scheduler may bring the engine that it decides for, and share it between simulations. */
+export const ENGINE = Symbol('node-hmm engine');
 
-  constructor(
-    engine: Engine,
-    readonly at: string,
-  ) {
-    this.#engine = engine;
-  }
-
-  settle(): void {
-    if (this.settled) return;
-    this.settled = true;
-    if (this.task !== null) this.#engine.wake(this.task);
-  }
+/** Knows when the program's own code has had its turn, and when an execution is over. */
+export interface Conductor {
+  /** The program's code is about to run, or may: a result that it awaits is there, or a callback of its begins. */
+  enterHost(): void;
+  /** It has come back with a call, or a callback of its has returned. Calls engine.schedule() when all of it has. */
+  leaveHost(): void;
+  /** Code of the program's, not a task, made a task runnable: it has released a lock, say. */
+  woken(): void;
+  /** Whether the next decision has to wait for the program's code. */
+  readonly busy: boolean;
+  /** No task can go on, and the program's code has had its turn. */
+  idle(): void;
+  /** The scheduler failed. Returns whether that has been dealt with; if not, every runnable task fails with the error. */
+  failed(error: unknown): boolean;
 }
 
-export class Task implements TaskView {
-  at = 'start';
-  done = false;
-  value: unknown = undefined;
-  error: Error | null = null;
-  /** Set once somebody holds a promise of the outcome. */
-  settle: (() => void) | null = null;
-
-  constructor(
-    readonly id: number,
-    public name: string,
-    readonly routine: Routine<unknown>,
-  ) {}
+/** Told which thread takes which lock, and sleeps where it must not. A lock is whatever object stands for it. */
+export interface LockObserver {
+  created(lock: object, kind: string): void;
+  /** Before it waits, if it has to. */
+  acquiring(lock: object, kind: string): void;
+  acquired(lock: object, kind: string): void;
+  released(lock: object): void;
+  /** A callback waits in an invalidation that is not blockable. */
+  mustNotSleep(event: string): void;
 }
 
-type Host = { setImmediate?: (callback: () => void) => unknown };
+/** The conductor of a program that is nobody's experiment: it gets a turn after each result, and timers too now and then. */
+class Turns implements Conductor {
+  readonly #turn = fairly();
+  readonly #schedule: () => void;
+  #armed = false;
 
-/** After every microtask that is queued now: whatever the caller's code does in answer to a result has been done then. */
-function afterMicrotasks(callback: () => void): void {
-  const { setImmediate } = globalThis as Host;
-  if (setImmediate !== undefined) setImmediate(callback);
-  else setTimeout(callback, 0);
+  constructor(engine: Engine) {
+    this.#schedule = () => {
+      this.#armed = false;
+      engine.schedule();
+    };
+  }
+
+  get busy(): boolean {
+    return this.#armed;
+  }
+
+  enterHost(): void {
+    this.leaveHost();
+  }
+
+  leaveHost(): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.#turn(this.#schedule);
+  }
+
+  woken(): void {
+    this.leaveHost();
+  }
+
+  idle(): void {
+    // Whatever comes next, a call of the program's makes it.
+  }
+
+  failed(): boolean {
+    return false;
+  }
 }
 
 function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error('a task threw something that is no Error', { cause: thrown });
 }
 
+function outcomeOf<T>(task: Task): T {
+  if (task.error !== null) throw task.error;
+  return task.value as T;
+}
+
 export class Engine {
   readonly #scheduler: Scheduler | null;
-  /** Whether labels must be yielded at all. */
-  readonly preemptive: boolean;
+  /** Whether labels must be yielded at all. Changes only while no task is under way. */
+  preemptive: boolean;
   /** The task that is making a step, for those who name it after the operation under way. */
   current: Task | null = null;
+  /** The thread of the program whose code runs now: what it starts is done for it. */
+  thread = -1;
+  /** Steps made under the scheduler. */
+  steps = 0;
+  conductor: Conductor;
+  /** Who is told of locks: an observer of their order. */
+  locks: LockObserver | null = null;
+  /** The simulations that run on it, for those who look into them. */
+  readonly machines: object[] = [];
+  readonly #asleep = new Set<Task>();
   #nextId = 1;
   /** Without a scheduler: woken tasks, in the order of waking. With one: all that can go on, ascending by id. */
   #runnable: Task[] = [];
   #depth = 0;
-  #armed = false;
-  #pause = false;
   #last: Task | null = null;
+  readonly #step = new StepRecord();
+  /** Whether the scheduler has been told of the last step. */
+  #told = true;
 
   constructor(scheduler: Scheduler | null) {
     this.#scheduler = scheduler;
     this.preemptive = scheduler !== null;
+    this.conductor = new Turns(this);
   }
 
-  /** Starts a task. Its value, or a promise of it when it had to wait (always, with a scheduler); failures throw or reject. */
-  start<T>(name: string, routine: Routine<T>): MaybePromise<T> {
-    const task = new Task(this.#nextId++, name, routine);
-    if (this.#scheduler !== null) {
-      this.#insert(task);
-      this.#arm();
-      return this.#promise<T>(task);
-    }
+  /** The engine that the scheduler brings, or a new one for it. */
+  static of(scheduler: Scheduler | null): Engine {
+    const brought: unknown = scheduler === null ? null : (scheduler as { [ENGINE]?: unknown })[ENGINE];
+    return brought instanceof Engine ? brought : new Engine(scheduler);
+  }
+
+  /**
+   * Starts a task. Its value, or a promise of it when it had to wait (with a scheduler: when it has a preemption point); failures throw or reject.
+   * With a scheduler it runs up to the first preemption point at once, as a part of the code that started it.
+   * @param touched what it touches up to there
+   */
+  start<T>(name: string, routine: Routine<T>, touched: Touched = KERNEL): MaybePromise<T> {
+    const task = new Task(this.#nextId++, name, routine, 'start', this.thread);
+    if (this.preemptive) return this.#submit<T>(task, touched);
     this.#advance(task);
     if (this.#depth === 0) this.#drain();
-    if (!task.done) return this.#promise<T>(task);
-    if (task.error !== null) throw task.error;
-    return task.value as T;
+    return task.done ? outcomeOf<T>(task) : this.#promise<T>(task);
+  }
+
+  /** A preemption point of the program's own. */
+  point(name: string, thread = this.thread): Promise<void> {
+    const task = new Task(this.#nextId++, name, null, name, thread);
+    task.since = this.steps;
+    this.#insert(task);
+    const promise = this.#promise<void>(task);
+    this.conductor.leaveHost();
+    return promise;
+  }
+
+  /** Code of the program's reads or changes something of the simulation's without a task. */
+  touch(touched: Touched): void {
+    this.#step.touched |= touched;
   }
 
   wake(task: Task): void {
-    if (this.#scheduler !== null) {
+    if (this.preemptive) {
+      task.since = this.steps;
+      this.#asleep.delete(task);
       this.#insert(task);
-      this.#arm();
+      if (this.#depth === 0) this.conductor.woken();
       return;
     }
     this.#runnable.push(task);
     if (this.#depth === 0) this.#drain();
   }
 
-  /** With a scheduler: lets the program's own code run before the next decision, because a promise of its is awaited. */
-  pauseForHost(): void {
-    this.#pause = true;
+  /** Tasks that wait for something, under a scheduler. */
+  asleep(): readonly Task[] {
+    return [...this.#asleep];
+  }
+
+  /** A callback of the program's begins: what it does is part of this step. */
+  enterCallback(): void {
+    this.#step.host = true;
+    if (this.preemptive) this.conductor.enterHost();
+  }
+
+  /** It has returned; if it gave a promise, then when that has settled and its task has been woken. */
+  leaveCallback(): void {
+    if (this.preemptive) this.conductor.leaveHost();
+  }
+
+  /** Makes the scheduler's decisions until nobody can go on, or until the program's own code has to be let in. */
+  schedule(): void {
+    const scheduler = this.#scheduler!;
+    const runnable = this.#runnable;
+    for (;;) {
+      if (!this.#told && !this.#tell(scheduler)) return;
+      if (runnable.length === 0) break;
+      let task: Task | undefined;
+      try {
+        const id = scheduler.nextTask(runnable, this.#last);
+        for (const candidate of runnable) if (candidate.id === id) task = candidate;
+        if (task === undefined)
+          throw new RangeError(`nextTask() answered ${id}, which is not the id of a runnable task`);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      this.thread = task.thread;
+      const step = this.#step;
+      step.task = task;
+      step.from = task.at;
+      step.point = task.routine === null;
+      step.host = false;
+      step.touched = 0;
+      this.#told = false;
+      this.steps++;
+      const goesOn = this.#advance(task);
+      this.#last = goesOn ? task : null;
+      if (!goesOn) {
+        runnable.splice(runnable.indexOf(task), 1);
+        if (!task.done) this.#asleep.add(task);
+      }
+      step.to = task.at;
+      step.outcome = goesOn ? 'runnable' : task.done ? 'ended' : 'asleep';
+      if (this.conductor.busy) return;
+    }
+    this.conductor.idle();
+  }
+
+  /** The last step, with what the program's code has done in answer to it, is over. */
+  #tell(scheduler: Scheduler): boolean {
+    this.#told = true;
+    if (scheduler.stepped === undefined) return true;
+    try {
+      scheduler.stepped(this.#step);
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  /** Without decisions nothing can go on: whoever waits for one of the tasks learns why. */
+  #fail(error: unknown): void {
+    if (this.conductor.failed(error)) return;
+    for (const stuck of this.#runnable.splice(0)) this.#finish(stuck, undefined, asError(error));
+  }
+
+  #submit<T>(task: Task, touched: Touched): MaybePromise<T> {
+    this.touch(touched);
+    task.since = this.steps;
+    const goesOn = this.#advance(task);
+    if (task.done) return outcomeOf<T>(task);
+    if (goesOn) this.#insert(task);
+    else this.#asleep.add(task);
+    const promise = this.#promise<T>(task);
+    this.conductor.leaveHost();
+    return promise;
   }
 
   #promise<T>(task: Task): Promise<T> {
@@ -121,12 +273,17 @@ export class Engine {
 
   /** Runs the task until it ends or sleeps (or, with a scheduler, to its next label). */
   #advance(task: Task): boolean {
+    const { routine } = task;
+    if (routine === null) {
+      this.#finish(task, undefined, null);
+      return false;
+    }
     const outer = this.current;
     this.current = task;
     this.#depth++;
     try {
       for (;;) {
-        const { done, value } = task.routine.next();
+        const { done, value } = routine.next();
         if (done === true) {
           this.#finish(task, value, null);
           return false;
@@ -157,8 +314,10 @@ export class Engine {
     task.done = true;
     task.value = value;
     task.error = error;
-    task.settle?.();
-    this.#pause = true;
+    if (task.settle === null) return;
+    this.#step.host = true;
+    if (this.preemptive) this.conductor.enterHost();
+    task.settle();
   }
 
   #drain(): void {
@@ -169,40 +328,5 @@ export class Engine {
     let at = this.#runnable.length;
     while (at > 0 && this.#runnable[at - 1]!.id > task.id) at--;
     this.#runnable.splice(at, 0, task);
-  }
-
-  #arm(): void {
-    if (this.#armed) return;
-    this.#armed = true;
-    afterMicrotasks(() => {
-      this.#armed = false;
-      this.#schedule();
-    });
-  }
-
-  /** Makes the scheduler's decisions until nobody can go on, or until the program's own code has to be let in. */
-  #schedule(): void {
-    const scheduler = this.#scheduler!;
-    this.#pause = false;
-    while (this.#runnable.length > 0) {
-      let task: Task | undefined;
-      try {
-        const id = scheduler.nextTask(this.#runnable, this.#last);
-        task = this.#runnable.find((candidate) => candidate.id === id);
-        if (task === undefined)
-          throw new RangeError(`nextTask() answered ${id}, which is not the id of a runnable task`);
-      } catch (error) {
-        // Without decisions nothing can go on: whoever waits for one of these tasks learns why.
-        for (const stuck of this.#runnable.splice(0)) this.#finish(stuck, undefined, asError(error));
-        return;
-      }
-      const goesOn = this.#advance(task);
-      this.#last = goesOn ? task : null;
-      if (!goesOn) this.#runnable.splice(this.#runnable.indexOf(task), 1);
-      if (this.#pause) {
-        this.#arm();
-        return;
-      }
-    }
   }
 }

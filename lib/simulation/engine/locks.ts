@@ -21,6 +21,7 @@ export class RwLock {
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    engine.locks?.created(this, 'mmap_lock');
   }
 
   get sequence(): number {
@@ -30,30 +31,36 @@ export class RwLock {
   tryRead(): boolean {
     if (this.#writer || this.#queue.length > 0) return false;
     this.#readers++;
+    this.#engine.locks?.acquired(this, 'mmap_lock');
     return true;
   }
 
   *read(): Routine<void> {
     if (this.#engine.preemptive) yield 'mmap_read_lock';
+    this.#engine.locks?.acquiring(this, 'mmap_lock');
     if (this.tryRead()) return;
     yield* this.#wait('mmap_read_lock', false);
   }
 
   *write(): Routine<void> {
     if (this.#engine.preemptive) yield 'mmap_write_lock';
+    this.#engine.locks?.acquiring(this, 'mmap_lock');
     if (!this.#writer && this.#readers === 0 && this.#queue.length === 0) {
       this.#writer = true;
+      this.#engine.locks?.acquired(this, 'mmap_lock');
       return;
     }
     yield* this.#wait('mmap_write_lock', true);
   }
 
   unlockRead(): void {
+    this.#engine.locks?.released(this);
     this.#readers--;
     this.#grant();
   }
 
   unlockWrite(): void {
+    this.#engine.locks?.released(this);
     this.#sequence++;
     this.#writer = false;
     this.#grant();
@@ -72,6 +79,7 @@ export class RwLock {
     const wait = new Wait(this.#engine, at);
     this.#queue.push({ wait, write });
     yield wait;
+    this.#engine.locks?.acquired(this, 'mmap_lock');
   }
 
   #grant(): void {
@@ -91,11 +99,15 @@ export class RwLock {
 /** A mutex. It does not know its holder: whoever acquires it twice waits for itself. */
 export class Mutex {
   readonly #engine: Engine;
+  readonly #kind: string;
   readonly #queue: Wait[] = [];
   #held = false;
 
-  constructor(engine: Engine) {
+  /** @param kind what an observer of locks calls it */
+  constructor(engine: Engine, kind = 'mutex') {
     this.#engine = engine;
+    this.#kind = kind;
+    engine.locks?.created(this, kind);
   }
 
   get held(): boolean {
@@ -105,19 +117,28 @@ export class Mutex {
   tryAcquire(): boolean {
     if (this.#held) return false;
     this.#held = true;
+    this.#engine.locks?.acquired(this, this.#kind);
     return true;
   }
 
   *acquire(): Routine<void> {
     if (this.#engine.preemptive) yield 'mutex_lock';
+    yield* this.acquireNow();
+  }
+
+  /** For a task that stood at a preemption point just before. */
+  *acquireNow(): Routine<void> {
+    this.#engine.locks?.acquiring(this, this.#kind);
     if (this.tryAcquire()) return;
     const wait = new Wait(this.#engine, 'mutex_lock');
     this.#queue.push(wait);
     yield wait;
+    this.#engine.locks?.acquired(this, this.#kind);
   }
 
   /** Handed over to the next in line, if there is one. */
   release(): void {
+    this.#engine.locks?.released(this);
     const next = this.#queue.shift();
     if (next === undefined) this.#held = false;
     else next.settle();

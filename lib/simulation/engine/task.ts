@@ -1,0 +1,60 @@
+/** What the engine runs: routines, and what they sleep on. */
+import type { StepView, TaskView } from '../../scheduler.js';
+
+/** A label, where the kernel could be preempted, or a {@link Wait}, where it sleeps. */
+export type Step = string | Wait;
+export type Routine<T> = Generator<Step, T, undefined>;
+
+/** Who runs a task that can go on again. */
+export interface Waker {
+  wake(task: Task): void;
+}
+
+/** Something that one task sleeps on. `at` names the kernel function that sleeps. */
+export class Wait {
+  settled = false;
+  task: Task | null = null;
+  readonly #waker: Waker;
+
+  constructor(
+    waker: Waker,
+    readonly at: string,
+  ) {
+    this.#waker = waker;
+  }
+
+  settle(): void {
+    if (this.settled) return;
+    this.settled = true;
+    if (this.task !== null) this.#waker.wake(this.task);
+  }
+}
+
+export class Task implements TaskView {
+  done = false;
+  value: unknown = undefined;
+  error: Error | null = null;
+  /** Set once somebody holds a promise of the outcome. */
+  settle: (() => void) | null = null;
+  since = 0;
+
+  constructor(
+    readonly id: number,
+    public name: string,
+    /** null: a point in the program's own code, with nothing to do but to go on. */
+    readonly routine: Routine<unknown> | null,
+    public at: string,
+    readonly thread: number,
+  ) {}
+}
+
+/** The one StepView of an engine. */
+export class StepRecord implements StepView {
+  task!: Task;
+  from = '';
+  to = '';
+  point = false;
+  outcome: StepView['outcome'] = 'runnable';
+  host = false;
+  touched = 0;
+}
