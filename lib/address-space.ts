@@ -159,7 +159,8 @@ export class AddressSpace implements AsyncDisposable, SpaceHandle {
     const backend = this[BACKEND]('mirror');
     const queue = new EventQueue<MirrorEvent>();
     const sink = eventSink(queue, this.#devices);
-    return new Mirror(this, device, await backend.createMirror(device.id, span.start, span.length, sink), queue);
+    const mirror = await backend.createMirror(device.id, span.start, span.length, sink);
+    return new Mirror(this, device, this.#devices, mirror, queue);
   }
 
   /** exit(), then removes what notifiers and mirrors are left. Idempotent. */

@@ -27,6 +27,8 @@ export interface Features {
   readonly deviceCoherent: boolean;
   readonly exclusive: boolean;
   readonly transparentHugePages: boolean;
+  /** MAP_HUGETLB; how many pages the pool has is another question. */
+  readonly hugetlb: boolean;
   readonly reasons: { readonly [feature in Exclude<keyof Features, 'reasons'>]?: string };
 }
 
@@ -40,6 +42,13 @@ export interface Backend {
   createAddressSpace(): Promise<BackendAddressSpace>;
   /** A lock for a driver's page table, whose waiting the backend's scheduler sees. First come, first served. */
   createLock(): BackendLock;
+  /** Pages of the device's memory that are in use, by whatever process; 0 for a device that has none. */
+  deviceUsage(device: number): MaybePromise<number>;
+  /**
+   * Moves what the device's memory holds, for whatever process, back to system memory (migrate_device_range: no MIGRATE
+   * event, but CLEAR of each page in each process that maps it). What is busy stays, and can be tried again. EOPNOTSUPP: it has none.
+   */
+  evictDevice(device: number): Promise<MigrateResult>;
   /** Also closes what it created; idempotent. */
   close(): Promise<void>;
 }
@@ -167,11 +176,29 @@ export interface PopulateResult {
   readonly retries: number;
 }
 
+export interface MigrateResult {
+  /** Pages that moved. */
+  readonly migrated: number;
+}
+
+/** Values of {@link MirrorPages.locations}. */
+export const LOCATION_NONE = 0;
+export const LOCATION_SYSTEM = 1;
+/** The zero page of 4 KiB, which all read faults of untouched anonymous memory share. */
+export const LOCATION_ZERO = 2;
+/** ... plus the id of the device whose memory it is. */
+export const LOCATION_DEVICE = 16;
+
+/** Set in an entry of a device page table (where there is no order) that the device has for itself: it may do atomics there. */
+export const ENTRY_EXCLUSIVE: bigint = 1n << 60n;
+
 export interface MirrorPages {
   /** What hmm_range_fault says of each page now, faulting nothing. */
   readonly pfns: BigUint64Array;
-  /** The device page table: HMM_PFN_VALID, HMM_PFN_WRITE and the frame, or 0. */
+  /** The device page table: HMM_PFN_VALID, HMM_PFN_WRITE, ENTRY_EXCLUSIVE and the frame, or 0. */
   readonly entries: BigUint64Array;
+  /** LOCATION_* of each page that pfns says is valid, LOCATION_NONE of the others: another device's private memory among them. */
+  readonly locations: Uint8Array;
 }
 
 export interface BackendMirror {
@@ -191,6 +218,30 @@ export interface BackendMirror {
   read(address: number, length: number, into?: Uint8Array): MaybePromise<Uint8Array>;
   /** Stores by the device. EPERM (with address): the mapping is read-only. `done` tells the bytes stored before. */
   write(address: number, bytes: Uint8Array): MaybePromise<void>;
+  /**
+   * migrate_vma to the memory of the mirror's device, VMA by VMA, in parts of 512 naturally aligned pages. `migrated` counts the
+   * pages of [start, end) that are new in it, those that held nothing yet included. Afterwards the device page table has
+   * entries for what is mapped of the range, got as a snapshot by populate is.
+   * What cannot move stays, without an error: file pages, pages that are busy or of another device's private memory, and what the device has no room for.
+   * EOPNOTSUPP: the device has no memory. EFAULT (with address; what lies before it has moved, `done` tells how many pages): no
+   * mapping, or the process has gone. EINVAL (the same): a mapping that the kernel never migrates (hugetlb, VM_SPECIAL, DAX).
+   */
+  migrateToDevice(start: number, end: number): MaybePromise<MigrateResult>;
+  /** migrate_vma of the device's own pages in [start, end) back to system memory. The device page table keeps no entry that the events emptied. Errors as above. */
+  migrateToSystem(start: number, end: number): MaybePromise<MigrateResult>;
+  /**
+   * make_device_exclusive_range: the CPU entries of [start, end) become device-exclusive, and the device page table gets entries
+   * with ENTRY_EXCLUSIVE, until an invalidation (any CPU access makes one). `pages`: how many; a page that cannot be (file and shared
+   * memory, all but the first of a huge page, busy) is left out without an error.
+   * EFAULT (with address, `done`): a page cannot be faulted for writing, or the process has gone. EOPNOTSUPP: this kernel cannot.
+   */
+  makeExclusive(start: number, end: number): MaybePromise<{ readonly pages: number }>;
+  /**
+   * The device adds `value` to the 64-bit word at `address`, modulo 2^64, and gives what was there before, as an unsigned number. Takes
+   * exclusive access if the device has it not, again and again until it has (EBUSY after a long deadline, or at once if the page can
+   * never be had: EOPNOTSUPP). EINVAL: not a multiple of 8, or outside the span. Errors else as of makeExclusive.
+   */
+  atomicAdd(address: number, value: bigint): MaybePromise<bigint>;
   /** Snapshot and device page table of [start, end), both under one sequence. */
   query(start: number, end: number): MaybePromise<MirrorPages>;
   /** The device page table alone; works when the process has gone. */

@@ -1,5 +1,5 @@
-import type { DeviceInfo, DeviceKind } from './backend.js';
-import { BACKEND, SESSION, checkSession, type Session, type SpaceHandle } from './session.js';
+import type { Backend, DeviceInfo, DeviceKind } from './backend.js';
+import { BACKEND, SESSION, checkSession, closedError, type Session, type SpaceHandle } from './session.js';
 import { checkBytes, checkEntries, checkInteger, checkSpan } from './validate.js';
 
 /** Bytes that one access of a CPU or a device may move: more than a Uint8Array of every supported Node can hold is refused. */
@@ -44,6 +44,26 @@ export class Device {
     const { length } = checkBytes(bytes, 'bytes');
     const backend = this.#check('device_write', space, address, length, entries);
     if (length > 0) await backend.deviceWrite(this.id, address, bytes, entries);
+  }
+
+  /** Pages of the device's memory that are in use, by whatever process of this kernel; 0 if it has none. */
+  async usage(): Promise<number> {
+    return await this.#backend('device_usage').deviceUsage(this.id);
+  }
+
+  /**
+   * Moves what the device's memory holds, of whatever process, back to system memory: what a driver does before its device goes away. The
+   * processes see 'clear' of each page, and no 'migrate'. What is busy stays; `usage` tells, and another attempt may move it.
+   * @throws {HmmError} EOPNOTSUPP if the device has no memory
+   */
+  async evict(): Promise<{ migrated: number }> {
+    const { migrated } = await this.#backend('migrate_device_range').evictDevice(this.id);
+    return { migrated };
+  }
+
+  #backend(syscall: string): Backend {
+    if (this[SESSION].closed) throw closedError('Hmm', syscall);
+    return this[SESSION].backend;
   }
 
   #check(syscall: string, space: SpaceHandle, address: number, length: number, entries: BigUint64Array) {

@@ -1,11 +1,11 @@
 import type { BackendMirror, EventSink, Invalidation } from './backend.js';
-import { HMM_PFN_ERROR, HMM_PFN_VALID, HMM_PFN_WRITE, hmmPfnToFrame, hmmPfnToOrder } from './constants.js';
 import { MAX_ACCESS, type Device } from './device.js';
 import type { EventQueue } from './event-queue.js';
 import { Lock } from './lock.js';
 import { IntervalNotifier, toNotifierRange, type NotifierRange } from './notifier.js';
+import { pageStates, withoutExclusive, type PageState } from './page-state.js';
 import { BACKEND, SESSION, closedError, type Session, type SpaceHandle } from './session.js';
-import { checkBoolean, checkBytes, checkInteger, checkKeys, checkSpan, orElse } from './validate.js';
+import { checkAddend, checkBoolean, checkBytes, checkInteger, checkKeys, checkSpan, orElse } from './validate.js';
 
 /** An invalidation that emptied a part of a mirror's page table. */
 export interface MirrorEvent extends NotifierRange {
@@ -17,24 +17,11 @@ export interface MirrorEvent extends NotifierRange {
   readonly lost: number;
 }
 
-/** What is known of one page: by the process's page table, and by the device's. */
-export interface PageState {
-  readonly address: number;
-  /** The process's page table maps a page here: HMM_PFN_VALID. */
-  readonly valid: boolean;
-  /** HMM_PFN_WRITE. */
-  readonly write: boolean;
-  /** No access is possible here: no mapping, or none that may be read. HMM_PFN_ERROR. */
-  readonly error: boolean;
-  /** The mapping that holds this page is 2^order pages. */
-  readonly order: number;
-  /** Page frame number; null unless valid. */
-  readonly frame: bigint | null;
-  /** The device's own entry for the page, or null if it has none. */
-  readonly device: { readonly write: boolean; readonly frame: bigint } | null;
-}
-
-/** The device page table of a mirror, to look at. It changes only by populate, by accesses, and by invalidations. */
+/**
+ * The device page table of a mirror, to look at. It changes only by populate, by accesses, by migration and exclusive access, and by
+ * invalidations. Which entries are exclusive `snapshot` tells: there is no flag for it in what `get` and `entries` give, so that those serve
+ * `device.read` as they are.
+ */
 export interface DevicePageTable {
   /** HMM_PFN_VALID, HMM_PFN_WRITE and the frame of the page at `address`; 0n if the device has no entry. */
   get(address: number): Promise<bigint>;
@@ -67,11 +54,22 @@ export class Mirror implements AsyncDisposable {
   readonly [SESSION]: Session;
   readonly #backend: BackendMirror;
   readonly #queue: EventQueue<MirrorEvent>;
+  /** By id. */
+  readonly #devices: readonly Device[];
   #removal: Promise<void> | null = null;
+  #lastRead: Uint8Array | null = null;
+  #lastReadPromise!: Promise<Uint8Array>;
 
   /** @internal */
-  constructor(space: SpaceHandle, device: Device, backend: BackendMirror, queue: EventQueue<MirrorEvent>) {
+  constructor(
+    space: SpaceHandle,
+    device: Device,
+    devices: readonly Device[],
+    backend: BackendMirror,
+    queue: EventQueue<MirrorEvent>,
+  ) {
     this[SESSION] = space[SESSION];
+    this.#devices = devices;
     this.device = device;
     this.#backend = backend;
     this.#queue = queue;
@@ -81,11 +79,12 @@ export class Mirror implements AsyncDisposable {
       get: async (address) => {
         const { pageSize } = this[SESSION].backend;
         const start = checkInteger(address, 'address') - (address % pageSize);
-        return (await this.#open('device page table').entries(start, start + pageSize))[0]!;
+        return withoutExclusive(await this.#open('device page table').entries(start, start + pageSize))[0]!;
       },
       entries: async (start, end) => {
         checkRange(start, end);
-        return await this[SESSION].share.settle(this.#open('device page table').entries(start, end));
+        const entries = await this[SESSION].share.settle(this.#open('device page table').entries(start, end));
+        return withoutExclusive(entries);
       },
     };
   }
@@ -137,7 +136,15 @@ export class Mirror implements AsyncDisposable {
       }
       const backend = this.#open('device_read');
       if (length === 0) return Promise.resolve(into?.subarray(0, 0) ?? new Uint8Array(0));
-      return Promise.resolve(this[SESSION].share.settle(backend.read(address, length, into), 1 + (length >> 14)));
+      const result = this[SESSION].share.settle(backend.read(address, length, into), 1 + (length >> 14));
+      if (!(result instanceof Uint8Array)) return result;
+      if (into === undefined) return Promise.resolve(result);
+      // Who reads into the same array again gets the same view of it: the same promise will do.
+      if (result !== this.#lastRead) {
+        this.#lastRead = result;
+        this.#lastReadPromise = Promise.resolve(result);
+      }
+      return this.#lastReadPromise;
     } catch (error) {
       return this[SESSION].share.fail(error);
     }
@@ -162,9 +169,61 @@ export class Mirror implements AsyncDisposable {
   /** What each page of [start, end) is, by the process's page table and by the device's, both at one moment; faults nothing. */
   async snapshot(start: number, end: number): Promise<PageState[]> {
     checkRange(start, end);
-    const { pfns, entries } = await this[SESSION].share.settle(this.#open('snapshot').query(start, end));
-    const { pageSize } = this[SESSION].backend;
-    return Array.from(pfns, (pfn, page) => pageState(start + page * pageSize, pfn, entries[page]!));
+    const pages = await this[SESSION].share.settle(this.#open('snapshot').query(start, end));
+    return pageStates(start, this[SESSION].backend.pageSize, pages, this.#devices);
+  }
+
+  /**
+   * migrate_vma(): moves the pages of [start, end), inside the span, to the memory of the mirror's device; also those that held nothing yet. Bytes
+   * stay as they are, and a CPU that touches private memory moves its page back. The span's notifiers see 'migrate' with the device as `owner`; the
+   * device page table has entries for what is mapped when it is done.
+   * What cannot move stays, without an error: file and shared memory, pages that are busy, and what the device has no room for.
+   * Not to be called with `updateLock` held, for which its own invalidations wait.
+   * @returns `migrated`: the pages that are new in the device's memory
+   * @throws {HmmError} EOPNOTSUPP: the device has no memory; EFAULT: no mapping, or the process has gone; EINVAL: outside the span, or a
+   * mapping that is never migrated (hugetlb); the latter two with `address`, and `done`, the pages that had moved by then
+   */
+  async migrateToDevice(start: number, end: number): Promise<{ migrated: number }> {
+    checkRange(start, end);
+    const { share } = this[SESSION];
+    const { migrated } = await share.settle(this.#open('migrate_to_device').migrateToDevice(start, end));
+    return { migrated };
+  }
+
+  /** migrate_vma() of the device's own pages in [start, end) back to system memory; all others stay where they are. Else as migrateToDevice. */
+  async migrateToSystem(start: number, end: number): Promise<{ migrated: number }> {
+    checkRange(start, end);
+    const { share } = this[SESSION];
+    const { migrated } = await share.settle(this.#open('migrate_to_system').migrateToSystem(start, end));
+    return { migrated };
+  }
+
+  /**
+   * make_device_exclusive_range(): pages of [start, end) become the device's alone, until a CPU touches them or anything else invalidates them.
+   * What cannot be had is left out without an error: file and shared memory, all but the first page of a huge one, busy pages.
+   * Not to be called with `updateLock` held.
+   * @returns how many pages the device has for itself; `snapshot` tells which
+   * @throws {HmmError} EFAULT with `address`: a page cannot be faulted for writing, or the process has gone; EOPNOTSUPP: this kernel
+   * cannot; EINVAL: outside the span
+   */
+  async makeExclusive(start: number, end: number): Promise<{ pages: number }> {
+    checkRange(start, end);
+    const { share } = this[SESSION];
+    const { pages } = await share.settle(this.#open('make_device_exclusive_range').makeExclusive(start, end));
+    return { pages };
+  }
+
+  /**
+   * The device adds `value`, from -2^63 to 2^64 - 1, to the 64-bit word at `address` in one step, modulo 2^64. Takes exclusive access to the page
+   * if the device has it not.
+   * @returns what was there before, as an unsigned number
+   * @throws {HmmError} EOPNOTSUPP: the page can never be had (file or shared memory), or this kernel cannot; EINVAL: not a multiple of 8, or
+   * outside the span; EFAULT with `address`: not writable, or the process has gone; EBUSY: it was taken away again and again
+   */
+  async atomicAdd(address: number, value: bigint): Promise<bigint> {
+    checkInteger(address, 'address');
+    const addend = checkAddend(value, 'value');
+    return await this[SESSION].share.settle(this.#open('device_atomic').atomicAdd(address, addend));
   }
 
   /** Removes the notifier and drops the device page table; the events that are left can still be taken. */
@@ -207,17 +266,4 @@ export function eventSink(queue: EventQueue<MirrorEvent>, devices: readonly Devi
 function checkRange(start: unknown, end: unknown): void {
   checkInteger(start, 'start');
   checkInteger(end, 'end');
-}
-
-function pageState(address: number, pfn: bigint, entry: bigint): PageState {
-  const valid = (pfn & HMM_PFN_VALID) !== 0n;
-  return {
-    address,
-    valid,
-    write: (pfn & HMM_PFN_WRITE) !== 0n && valid,
-    error: (pfn & HMM_PFN_ERROR) !== 0n,
-    order: valid ? hmmPfnToOrder(pfn) : 0,
-    frame: valid ? hmmPfnToFrame(pfn) : null,
-    device: entry === 0n ? null : { write: (entry & HMM_PFN_WRITE) !== 0n, frame: hmmPfnToFrame(entry) },
-  };
 }

@@ -1,7 +1,7 @@
-import type { Backend } from './backend.js';
 import { HmmError } from './errors.js';
 import { Hmm } from './hmm.js';
 import type { Scheduler } from './scheduler.js';
+import { checkSimulatedDevices, type SimulatedDevice } from './simulated-devices.js';
 import { openSimulation } from './simulation/index.js';
 import { checkInteger, checkKeys, checkOneOf, orElse } from './validate.js';
 
@@ -14,12 +14,14 @@ export interface OpenHmmOptions {
   readonly kernel?: '6.1' | '6.12';
   /** Simulation: who decides the next step. Default: a task goes on until it must wait. */
   readonly scheduler?: Scheduler;
+  /** Simulation: up to 8 devices, by id. Default: two with private and two with coherent memory, as the module has where the kernel can. */
+  readonly devices?: readonly SimulatedDevice[];
   /** Milliseconds for which an operation waits for an invalidate() callback, 1 to 60000. Default 1000, on the kernel the module's parameter. */
   readonly callbackTimeout?: number;
 }
 
 /**
- * Opens a kernel to work with. An option that only the simulation has ('kernel', 'scheduler') makes 'auto' mean the simulation.
+ * Opens a kernel to work with. An option that only the simulation has ('kernel', 'scheduler', 'devices') makes 'auto' mean the simulation.
  * @throws {HmmError} ERR_HMM_NO_KERNEL, with what is missing, if the kernel was asked for and cannot be had
  */
 export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
@@ -28,19 +30,23 @@ export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
     'device',
     'kernel',
     'scheduler',
+    'devices',
     'callbackTimeout',
   ] satisfies (keyof OpenHmmOptions)[]);
   const choice = checkOneOf(orElse(options.backend, 'auto'), ['auto', 'kernel', 'simulation'], 'options.backend');
   const { device, kernel, scheduler, callbackTimeout } = options;
+  const devices = options.devices === undefined ? undefined : checkSimulatedDevices(options.devices, 'options.devices');
   if (device !== undefined && typeof device !== 'string') throw new TypeError('options.device must be a string');
   if (kernel !== undefined) checkOneOf(kernel, ['6.1', '6.12'], 'options.kernel');
   if (callbackTimeout !== undefined) checkInteger(callbackTimeout, 'options.callbackTimeout', 1, 60_000);
   if (scheduler !== undefined) checkScheduler(scheduler);
-  const simulationOnly = kernel !== undefined || scheduler !== undefined;
+  const simulationOnly = kernel !== undefined || scheduler !== undefined || devices !== undefined;
   if (choice === 'kernel' && simulationOnly) {
-    throw new TypeError("options.kernel and options.scheduler are the simulation's; the kernel has its own");
+    throw new TypeError(
+      'options.kernel, options.scheduler and options.devices are the simulation’s; the kernel has its own',
+    );
   }
-  if (choice === 'simulation' && device !== undefined) {
+  if (device !== undefined && (choice === 'simulation' || simulationOnly)) {
     throw new TypeError('options.device is the kernel backend’s; the simulation opens none');
   }
 
@@ -52,13 +58,10 @@ export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
       return new Hmm(await openKernel(definedOnly({ device, callbackTimeout })), 'the kernel module is loaded');
     }
     if (choice === 'kernel') throw new HmmError('ERR_HMM_NO_KERNEL', 'open', availability.reason);
-    return new Hmm(simulation(options), availability.reason);
+    return new Hmm(openSimulation(definedOnly({ callbackTimeout })), availability.reason);
   }
-  return new Hmm(simulation(options), 'it was asked for');
-}
-
-function simulation({ kernel, scheduler, callbackTimeout }: OpenHmmOptions): Backend {
-  return openSimulation(definedOnly({ kernel, scheduler, callbackTimeout }));
+  const simulation = openSimulation(definedOnly({ kernel, scheduler, devices, callbackTimeout }));
+  return new Hmm(simulation, 'it was asked for');
 }
 
 function checkScheduler(scheduler: Scheduler): void {

@@ -24,12 +24,15 @@ export function checkInteger(value: unknown, name: string, least = 0, most = Num
 export function checkSpan(start: unknown, length: unknown, startName: string, lengthName: string): void {
   // Nearly always; the rest says what is wrong.
   if (isNumber(start) && isNumber(length) && start >= 0 && length >= 0) {
-    if (Number.isSafeInteger(start) && Number.isSafeInteger(length) && Number.isSafeInteger(start + length)) return;
+    if (start <= MOST_START && Math.floor(start) === start && (length | 0) === length) return;
   }
   const end = checkInteger(start, startName) + checkInteger(length, lengthName);
   if (end > Number.MAX_SAFE_INTEGER)
     throw new RangeError(`${startName} + ${lengthName} must be below 2^53, not ${end}`);
 }
+
+/** What any 32-bit length can be added to. */
+const MOST_START = Number.MAX_SAFE_INTEGER - 2 ** 31;
 
 function isNumber(value: unknown): value is number {
   return typeof value === 'number';
@@ -45,6 +48,13 @@ export function checkU64(value: unknown, name: string): bigint {
   if (typeof value !== 'bigint') throw new TypeError(`${name} must be a bigint, not ${shown(value)}`);
   if (value < 0n || value > 0xffff_ffff_ffff_ffffn) throw new RangeError(`${name} must be from 0 to 2^64 - 1`);
   return value;
+}
+
+/** What an addition modulo 2^64 can be asked to add: a 64-bit number, signed or unsigned. @returns the same modulo 2^64 */
+export function checkAddend(value: unknown, name: string): bigint {
+  if (typeof value !== 'bigint') throw new TypeError(`${name} must be a bigint, not ${shown(value)}`);
+  if (value < -(2n ** 63n) || value >= 2n ** 64n) throw new RangeError(`${name} must be from -2^63 to 2^64 - 1`);
+  return BigInt.asUintN(64, value);
 }
 
 export function checkBoolean(value: unknown, name: string): boolean {

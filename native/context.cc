@@ -97,17 +97,22 @@ napi_value Close(napi_env env, napi_callback_info info) {
   return Job::Submit(env, std::move(job));
 }
 
-bool AddBlock(napi_env env, napi_value object, const char* name, RequestBlock** block, napi_ref* reference) {
+// A property that is an array over a new block.
+template <typename Block, typename Element, napi_typedarray_type kType>
+bool AddBlock(napi_env env, napi_value object, const char* name, Block** block, napi_ref* reference) {
   napi_value buffer, array;
   void* data = nullptr;
-  if (napi_create_arraybuffer(env, sizeof(RequestBlock), &data, &buffer) != napi_ok ||
-      napi_create_typedarray(env, napi_uint32_array, sizeof(RequestBlock) / sizeof(uint32_t), buffer, 0, &array) !=
-          napi_ok ||
+  if (napi_create_arraybuffer(env, sizeof(Block), &data, &buffer) != napi_ok ||
+      napi_create_typedarray(env, kType, sizeof(Block) / sizeof(Element), buffer, 0, &array) != napi_ok ||
       napi_create_reference(env, buffer, 1, reference) != napi_ok) {
     return false;
   }
-  *block = static_cast<RequestBlock*>(data);
+  *block = static_cast<Block*>(data);
   return napi_set_named_property(env, object, name, array) == napi_ok;
+}
+
+bool AddRequest(napi_env env, napi_value object, const char* name, RequestBlock** block, napi_ref* reference) {
+  return AddBlock<RequestBlock, uint32_t, napi_uint32_array>(env, object, name, block, reference);
 }
 
 }  // namespace
@@ -135,8 +140,10 @@ napi_value OpenContext(napi_env env, napi_callback_info info) {
 
   napi_value object;
   if (napi_create_object(env, &object) != napi_ok ||
-      !AddBlock(env, object, "request", &context->request, &context->request_reference) ||
-      !AddBlock(env, object, "range", &context->range, &context->range_reference) ||
+      !AddRequest(env, object, "request", &context->request, &context->request_reference) ||
+      !AddRequest(env, object, "range", &context->range, &context->range_reference) ||
+      !AddBlock<BoundAccess, double, napi_float64_array>(env, object, "access", &context->access,
+                                                         &context->access_reference) ||
       !SetMethod(env, object, "info", Info, context) || !SetMethod(env, object, "readEvents", ReadEvents, context) ||
       !SetMethod(env, object, "descriptor", DescriptorOf, context) ||
       !SetMethod(env, object, "watch", Watch, context) || !SetMethod(env, object, "ref", Ref, context) ||

@@ -20,11 +20,21 @@ struct BoundMemory {
   napi_ref reference = nullptr;
 };
 
+// The argument of readBound(), whole numbers from 0 to 2^53.
+struct BoundAccess {
+  double id;
+  double address;
+  double length;
+  double offset;  // into the piece
+  double done;    // out
+};
+
 // JavaScript thread only. Freed when the last of the functions has been collected.
 struct ContextState {
   ~ContextState() {
     if (poller) poller->Close();
-    const napi_ref references[] = {request_reference, range_reference, pfns.reference, piece.reference};
+    const napi_ref references[] = {request_reference, range_reference, access_reference, pfns.reference,
+                                   piece.reference};
     for (napi_ref reference : references) {
       if (reference != nullptr) napi_delete_reference(env, reference);
     }
@@ -40,6 +50,9 @@ struct ContextState {
   RequestBlock* range = nullptr;
   napi_ref range_reference = nullptr;
   BoundMemory pfns;
+  // What readBound() is to read, as JavaScript has its numbers: converting them there takes longer.
+  BoundAccess* access = nullptr;
+  napi_ref access_reference = nullptr;
   // What readBound() reads into.
   BoundMemory piece;
   std::shared_ptr<Poller> poller;

@@ -39,6 +39,16 @@ unsigned long CommandOf(Request request) {
       return HMM_MIRROR_DEVICE_WRITE;
     case Request::kAck:
       return HMM_MIRROR_ACK;
+    case Request::kMigrateToDevice:
+      return HMM_MIRROR_MIGRATE_TO_DEVICE;
+    case Request::kMigrateToSystem:
+      return HMM_MIRROR_MIGRATE_TO_SYSTEM;
+    case Request::kMakeExclusive:
+      return HMM_MIRROR_MAKE_EXCLUSIVE;
+    case Request::kAtomicAdd:
+      return HMM_MIRROR_ATOMIC_ADD;
+    case Request::kEvict:
+      return HMM_MIRROR_EVICT;
   }
   return 0;
 }
@@ -82,6 +92,7 @@ bool Device::MakeNonblocking(Request request, RequestBlock* block) {
     case Request::kWrite:
     case Request::kQuery:
     case Request::kLock:
+    case Request::kAtomicAdd:
       block->words[1] |= HMM_MIRROR_NONBLOCK;
       return true;
     default:

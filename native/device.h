@@ -27,6 +27,11 @@ enum class Request : uint32_t {
   kDeviceRead = 11,
   kDeviceWrite = 12,
   kAck = 13,
+  kMigrateToDevice = 14,
+  kMigrateToSystem = 15,
+  kMakeExclusive = 16,
+  kAtomicAdd = 17,
+  kEvict = 18,
 };
 
 // Room for the argument of any of them; `words` is what JavaScript fills in and reads.
@@ -40,6 +45,9 @@ union RequestBlock {
   hmm_mirror_query query;
   hmm_mirror_device_access device_access;
   hmm_mirror_ack ack;
+  hmm_mirror_pages pages;
+  hmm_mirror_atomic atomic;
+  hmm_mirror_evict evict;
   uint32_t words[16];
 };
 static_assert(sizeof(RequestBlock) == 64, "lib/kernel/abi.ts says 16 words");

@@ -85,18 +85,34 @@ napi_value RangeFaultBound(napi_env env, napi_callback_info info) {
   return Issue<Request::kRangeFault>(env, &context, context.range);
 }
 
-// readBound(): the field `buffer` is an offset into the piece.
+bool IsSize(double number) { return number >= 0 && number <= 9007199254740992.0; }
+
+// readBound(): the argument stands in `access`.
 napi_value ReadBound(napi_env env, napi_callback_info info) {
   void* data = nullptr;
   if (napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data) != napi_ok) return nullptr;
   ContextState& context = OwnerOf<ContextState>(data);
-  auto& access = context.request->access;
-  if (access.buffer > context.piece.size || access.length > context.piece.size - access.buffer) {
+  BoundAccess& bound = *context.access;
+  // The conversions below are undefined for anything else, NaN included.
+  if (!IsSize(bound.address) || !IsSize(bound.length) || !IsSize(bound.offset) ||
+      !(bound.id >= 0 && bound.id <= UINT32_MAX)) {
+    ThrowRangeError(env, "access must hold numbers from 0 to 2^53");
+    return nullptr;
+  }
+  const uint64_t length = static_cast<uint64_t>(bound.length);
+  const uint64_t offset = static_cast<uint64_t>(bound.offset);
+  if (offset > context.piece.size || length > context.piece.size - offset) {
     ThrowRangeError(env, "the piece is too short");
     return nullptr;
   }
-  access.buffer += Pointer(context.piece.data);
-  return Issue<Request::kRead>(env, &context);
+  RequestBlock block = {};
+  block.access.id = static_cast<uint32_t>(bound.id);
+  block.access.address = static_cast<uint64_t>(bound.address);
+  block.access.length = length;
+  block.access.buffer = Pointer(context.piece.data) + offset;
+  const napi_value result = Issue<Request::kRead>(env, &context, &block);
+  bound.done = static_cast<double>(block.access.done);
+  return result;
 }
 
 // read(bytes), write(bytes): as many as the array has.
@@ -112,22 +128,25 @@ napi_value Access(napi_env env, napi_callback_info info) {
   return Issue<kRequest>(env, arguments.owner);
 }
 
-// query(pfns | null, entries)
+// query(pfns, entries, locations), or query(null, entries): locations are what the walk that finds the pfns sees.
 napi_value Query(napi_env env, napi_callback_info info) {
-  Arguments<ContextState, 2> arguments;
-  ByteSpan pfns, entries;
+  Arguments<ContextState, 3> arguments;
+  ByteSpan pfns, entries, locations;
   if (!arguments.Get(env, info)) return nullptr;
   const bool walk = !IsNull(env, arguments[0]);
   if (walk && !GetTypedArray(env, arguments[0], napi_biguint64_array, "pfns", &pfns)) return nullptr;
   if (!GetTypedArray(env, arguments[1], napi_biguint64_array, "entries", &entries)) return nullptr;
+  if (walk && !GetTypedArray(env, arguments[2], napi_uint8_array, "locations", &locations)) return nullptr;
   auto& query = arguments.owner->request->query;
   const uint64_t needed = EntryBytes(query.start, query.end);
-  if ((walk && needed > pfns.size) || needed > entries.size) {
+  if (needed > entries.size ||
+      (walk && (needed > pfns.size || LocationBytes(query.start, query.end) > locations.size))) {
     ThrowRangeError(env, "an array is shorter than the range");
     return nullptr;
   }
   query.pfns = walk ? Pointer(pfns.data) : 0;
   query.entries = Pointer(entries.data);
+  query.locations = walk ? Pointer(locations.data) : 0;
   return Issue<Request::kQuery>(env, arguments.owner);
 }
 
@@ -141,6 +160,7 @@ bool AddInlineRequests(napi_env env, napi_value object, const std::shared_ptr<Co
          SetMethod(env, object, "lock", Plain<Request::kLock>, context) &&
          SetMethod(env, object, "unlock", Plain<Request::kUnlock>, context) &&
          SetMethod(env, object, "ack", Plain<Request::kAck>, context) &&
+         SetMethod(env, object, "atomicAdd", Plain<Request::kAtomicAdd>, context) &&
          SetMethod(env, object, "rangeFault", RangeFault, context) &&
          SetMethod(env, object, "bindPfns", BindPfns, context) &&
          SetMethod(env, object, "rangeFaultBound", RangeFaultBound, context) &&

@@ -205,7 +205,7 @@ napi_value Write(napi_env env, napi_callback_info info) {
   return Job::Submit(env, std::move(job));
 }
 
-// queryAsync(walk): memory has the pfns, if walk, and the entries.
+// queryAsync(walk): memory has the pfns, the entries and the locations, or without a walk the entries alone.
 napi_value Query(napi_env env, napi_callback_info info) {
   Arguments<ContextState, 1> arguments;
   bool walk = false;
@@ -215,8 +215,11 @@ napi_value Query(napi_env env, napi_callback_info info) {
   auto& query = job->block().query;
   const uint64_t size = EntryBytes(query.start, query.end);
   if (!CheckLength(env, size, HMM_MIRROR_MAX_PAGES * sizeof(uint64_t))) return nullptr;
-  query.pfns = query.entries = 0;
-  if (!walk || job->MakeOutput(size, &query.pfns)) job->MakeOutput(size, &query.entries);
+  query.pfns = query.entries = query.locations = 0;
+  // After a failure the job answers ENOMEM, and asks the module for nothing.
+  if (walk) job->MakeOutput(size, &query.pfns);
+  job->MakeOutput(size, &query.entries);
+  if (walk) job->MakeOutput(LocationBytes(query.start, query.end), &query.locations);
   return Job::Submit(env, std::move(job));
 }
 
@@ -268,6 +271,11 @@ bool AddPooledRequests(napi_env env, napi_value object, const std::shared_ptr<Co
          SetMethod(env, object, "readBeginAsync", Plain<Request::kReadBegin>, context) &&
          SetMethod(env, object, "populateAsync", Plain<Request::kPopulate>, context) &&
          SetMethod(env, object, "lockAsync", Plain<Request::kLock>, context) &&
+         SetMethod(env, object, "migrateToDeviceAsync", Plain<Request::kMigrateToDevice>, context) &&
+         SetMethod(env, object, "migrateToSystemAsync", Plain<Request::kMigrateToSystem>, context) &&
+         SetMethod(env, object, "makeExclusiveAsync", Plain<Request::kMakeExclusive>, context) &&
+         SetMethod(env, object, "atomicAddAsync", Plain<Request::kAtomicAdd>, context) &&
+         SetMethod(env, object, "evictAsync", Plain<Request::kEvict>, context) &&
          SetMethod(env, object, "rangeFaultAsync", RangeFault, context) &&
          SetMethod(env, object, "readAsync", Read, context) && SetMethod(env, object, "writeAsync", Write, context) &&
          SetMethod(env, object, "queryAsync", Query, context) &&

@@ -22,6 +22,9 @@ inline uint64_t EntryBytes(uint64_t start, uint64_t end) {
   return end > start ? (end - start) / PageSize() * sizeof(uint64_t) : 0;
 }
 
+// Bytes of locations, one for each page of [start, end).
+inline uint64_t LocationBytes(uint64_t start, uint64_t end) { return EntryBytes(start, end) / sizeof(uint64_t); }
+
 // Bytes of entries for the pages that [address, address + length) touches, length at most MaxBytes().
 inline uint64_t TouchedEntryBytes(uint64_t address, uint64_t length) {
   if (length == 0) return 0;

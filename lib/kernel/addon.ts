@@ -37,6 +37,8 @@ export interface Context {
   readonly request: Uint32Array;
   /** The argument of rangeFaultBound(), by itself, so that what has not changed since the last call need not be written. */
   readonly range: Uint32Array;
+  /** The argument of readBound(): see ACCESS_BOUND in abi.ts. */
+  readonly access: Float64Array;
   /** HMM_MIRROR_INFO into the array. */
   info(info: Uint32Array): Errno;
   /** Whole event records: bytes, or -errno. */
@@ -56,6 +58,7 @@ export interface Context {
   lock(): Errno;
   unlock(): Errno;
   ack(): Errno;
+  atomicAdd(): Errno;
   rangeFault(pfns: BigUint64Array): Errno;
   /**
    * rangeFaultBound() and readBound() use the memory of arrays that were bound before, without looking at the arrays again.
@@ -64,11 +67,12 @@ export interface Context {
   bindPfns(pfns: BigUint64Array): void;
   rangeFaultBound(): Errno;
   bindPiece(piece: Uint8Array): void;
-  /** `buffer` of the request is an offset into the piece. */
   readBound(): Errno;
   read(bytes: Uint8Array): Errno;
   write(bytes: Uint8Array): Errno;
-  query(pfns: BigUint64Array | null, entries: BigUint64Array): Errno;
+  /** locations are what the walk that finds the pfns sees: one is not asked for without the other. */
+  query(pfns: BigUint64Array, entries: BigUint64Array, locations: Uint8Array): Errno;
+  query(pfns: null, entries: BigUint64Array): Errno;
 
   // On the thread pool. The argument and the arrays are copied at once.
   insertAsync(): Promise<Reply>;
@@ -76,12 +80,18 @@ export interface Context {
   readBeginAsync(): Promise<Reply>;
   populateAsync(): Promise<Reply>;
   lockAsync(): Promise<Reply>;
+  // These invalidate, and wait for callbacks that run on this thread: never issued on it.
+  migrateToDeviceAsync(): Promise<Reply>;
+  migrateToSystemAsync(): Promise<Reply>;
+  makeExclusiveAsync(): Promise<Reply>;
+  atomicAddAsync(): Promise<Reply>;
+  evictAsync(): Promise<Reply>;
   /** pfns has the outputs when the promise is resolved. */
   rangeFaultAsync(pfns: BigUint64Array): Promise<Reply>;
   /** memory: the bytes. */
   readAsync(): Promise<Reply>;
   writeAsync(bytes: Uint8Array): Promise<Reply>;
-  /** memory: the pfns if walk, and the entries. */
+  /** memory: with a walk pfns, entries and locations, else entries. */
   queryAsync(walk: boolean): Promise<Reply>;
   /** memory: the bytes. */
   deviceReadAsync(entries: BigUint64Array): Promise<Reply>;

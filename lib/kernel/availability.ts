@@ -49,8 +49,10 @@ export function kernelAvailability(device: string = DEFAULT_DEVICE): Availabilit
 function checkInfo(loaded: LoadedAddon, device: string, context: Context): Probe | string {
   const info = new Uint32Array(INFO.words);
   const errno = context.info(info);
-  if (errno === ERRNO.ENOTTY) return `${device} is not a device of the module hmm_mirror`;
-  // The size of the answer is a part of the ioctl's number, so another ABI is ENOTTY, too, if its answer grew.
+  // The size of the answer is a part of the ioctl's number, so another ABI is ENOTTY, too, if its answer has another size.
+  if (errno === ERRNO.ENOTTY) {
+    return `${device} is not a device of the module hmm_mirror, or its interface is not version ${ABI_VERSION}: build and load the module of this package`;
+  }
   if (errno !== undefined) return `${device}: ${errorOfErrno(errno, 'ioctl').message}`;
   const version = info[INFO.abiVersion]!;
   if (version !== ABI_VERSION) {

@@ -2,8 +2,6 @@
  * One open device file, request by request: small ones at once, on this thread, and on the thread pool what is large or
  * what the module says it might have to sleep for (EAGAIN).
  */
-import { setImmediate } from 'node:timers/promises';
-
 import type { BackendRange, MaybePromise, MirrorPages, PopulateOptions, PopulateResult } from '../backend.js';
 import { MAX_RANGE_PAGES } from '../constants.js';
 import { ERRNO, HmmError, errorOfErrno } from '../errors.js';
@@ -24,15 +22,14 @@ import {
   putNumber,
 } from './abi.js';
 import type { Context, Descriptor, Reply } from './addon.js';
-import { accessError, asPages, check, deviceError, isPromise, populated, prefix, uninitialized } from './replies.js';
-import { SMALL_READ, pieceFor, smallRead } from './read-buffers.js';
+import { DeviceMemory } from './device-memory.js';
+import { DeviceReads } from './device-reads.js';
+import { accessError, asPages, check, deviceError, populated } from './replies.js';
 
 /** What is tried at once: 4 MiB are some 0.2 ms of copying. */
 const INLINE_PAGES = 1024;
 /** The same of a walk that only looks: half a millisecond. */
 const INLINE_WALK_PAGES = 65536;
-/** Milliseconds for which a long read goes on before the event loop gets a turn. */
-const READ_SLICE = 16;
 /** HMM_PFN_REQ_FAULT in the upper word. */
 const REQUEST_FAULT_HIGH = 0x8000_0000;
 
@@ -46,6 +43,8 @@ export interface NotifierRequest {
 }
 
 export class DeviceContext {
+  /** Migration, exclusive access and atomics. */
+  readonly memory: DeviceMemory;
   readonly #native: Context;
   /** The argument of the next request; every method writes all fields that its request has. */
   readonly #words: Uint32Array;
@@ -58,11 +57,7 @@ export class DeviceContext {
   #boundPages = 0;
   #boundDefaultFlags = 0n;
   #boundPfnFlagsMask = 0n;
-  /** What readBound() reads into. */
-  #boundPiece: Uint8Array | null = null;
-  /** The array that the last small read was given, and the part of it that was filled. */
-  #lastInto: Uint8Array | null = null;
-  #lastView: Uint8Array = new Uint8Array(0);
+  readonly #reads: DeviceReads;
   readonly #pageSize: number;
   readonly #inFlight = new Set<Promise<Reply>>();
   readonly #settled: () => void;
@@ -76,6 +71,18 @@ export class DeviceContext {
     this.#rangeFlags = new BigUint64Array(native.range.buffer);
     this.#pageSize = pageSize;
     this.#settled = settled;
+    this.#reads = new DeviceReads({
+      native,
+      pageSize,
+      head: (syscall, id) => this.#head(syscall, id, 0),
+      post: (work) => this.#post(work),
+    });
+    this.memory = new DeviceMemory({
+      native,
+      pageSize,
+      head: (syscall, id) => this.#head(syscall, id, 0),
+      post: (work) => this.#post(work),
+    });
   }
 
   get closed(): boolean {
@@ -202,51 +209,7 @@ export class DeviceContext {
 
   /** @param into at least `length` bytes; default: an array of that length */
   read(id: number, address: number, length: number, into?: Uint8Array): MaybePromise<Uint8Array> {
-    this.#access('device_read', id, address, length);
-    if (length > SMALL_READ) {
-      const bytes = into === undefined ? uninitialized(length) : prefix(into, length);
-      if (length > INLINE_PAGES * this.#pageSize) return this.#readInPieces(id, address, bytes);
-      return this.#readAtOnce(id, address, bytes) ? bytes : this.#readPooled(id, address, bytes);
-    }
-    const bytes = into === undefined ? this.#smallRead(length) : this.#smallReadInto(into, length);
-    const errno = this.#native.readBound();
-    if (errno === undefined) return bytes;
-    if (errno !== ERRNO.EAGAIN) {
-      throw accessError(errno, 'device_read', address, getNumber(this.#words, ACCESS.done));
-    }
-    return this.#readPooled(id, address, bytes);
-  }
-
-  /** False: it would have to sleep. The argument of the request is there. */
-  #readAtOnce(id: number, address: number, bytes: Uint8Array): boolean {
-    this.#access('device_read', id, address, bytes.length);
-    const errno = this.#native.read(bytes);
-    if (errno === undefined) return true;
-    if (errno === ERRNO.EAGAIN) return false;
-    throw accessError(errno, 'device_read', address, getNumber(this.#words, ACCESS.done));
-  }
-
-  /** On the thread pool, into memory of its own, because an array of JavaScript's could be taken away meanwhile. */
-  async #readPooled(id: number, address: number, bytes: Uint8Array): Promise<Uint8Array> {
-    this.#access('device_read', id, address, bytes.length);
-    const { errno, request, memory } = await this.#post(this.#native.readAsync());
-    if (errno !== 0) throw accessError(errno, 'device_read', address, getNumber(request, ACCESS.done));
-    bytes.set(new Uint8Array(memory[0]!));
-    return bytes;
-  }
-
-  /** A long read, piece by piece, and between the pieces whatever else this thread has to do. */
-  async #readInPieces(id: number, address: number, bytes: Uint8Array): Promise<Uint8Array> {
-    const step = INLINE_PAGES * this.#pageSize;
-    let since = performance.now();
-    for (let at = 0; at < bytes.length; at += step) {
-      const piece = bytes.subarray(at, at + step);
-      if (!this.#readAtOnce(id, address + at, piece)) await this.#readPooled(id, address + at, piece);
-      if (performance.now() - since < READ_SLICE) continue;
-      await setImmediate();
-      since = performance.now();
-    }
-    return bytes;
+    return this.#reads.read(id, address, length, into);
   }
 
   write(id: number, address: number, bytes: Uint8Array): MaybePromise<void> {
@@ -267,13 +230,35 @@ export class DeviceContext {
   }
 
   query(id: number, start: number, end: number): MaybePromise<MirrorPages> {
-    const result = this.#query('snapshot', id, start, end, true);
-    return isPromise(result) ? result.then(asPages) : asPages(result);
+    const syscall = 'snapshot';
+    const pages = this.#query(syscall, id, start, end);
+    if (pages <= INLINE_PAGES) {
+      const pfns = new BigUint64Array(pages);
+      const entries = new BigUint64Array(pages);
+      const locations = new Uint8Array(pages);
+      const errno = this.#native.query(pfns, entries, locations);
+      if (errno === undefined) return { pfns, entries, locations };
+      if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, syscall);
+    }
+    return this.#post(this.#native.queryAsync(true)).then(({ errno, memory }) => {
+      check(errno, syscall);
+      return asPages(memory);
+    });
   }
 
   entries(id: number, start: number, end: number): MaybePromise<BigUint64Array> {
-    const result = this.#query('device page table', id, start, end, false);
-    return isPromise(result) ? result.then(([entries]) => entries!) : result[0]!;
+    const syscall = 'device page table';
+    const pages = this.#query(syscall, id, start, end);
+    if (pages <= INLINE_PAGES) {
+      const entries = new BigUint64Array(pages);
+      const errno = this.#native.query(null, entries);
+      if (errno === undefined) return entries;
+      if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, syscall);
+    }
+    return this.#post(this.#native.queryAsync(false)).then(({ errno, memory }) => {
+      check(errno, syscall);
+      return new BigUint64Array(memory[0]!);
+    });
   }
 
   lock(id: number): MaybePromise<void> {
@@ -310,24 +295,15 @@ export class DeviceContext {
     return this.#native.ack();
   }
 
-  /** @returns [entries], or with `walk` [pfns, entries] */
-  #query(syscall: string, id: number, start: number, end: number, walk: boolean): MaybePromise<BigUint64Array[]> {
+  /** The argument of a query. @returns its pages */
+  #query(syscall: string, id: number, start: number, end: number): number {
     this.#head(syscall, id, 0);
     putNumber(this.#words, QUERY.start, start);
     putNumber(this.#words, QUERY.end, end);
     // In the module's words; said here, before anything is allocated for it.
     const pages = Math.max(0, Math.floor((end - start) / this.#pageSize));
     if (pages > MAX_RANGE_PAGES) throw errorOfErrno(ERRNO.EINVAL, syscall);
-    if (pages <= INLINE_PAGES) {
-      const arrays = Array.from({ length: walk ? 2 : 1 }, () => new BigUint64Array(pages));
-      const errno = walk ? this.#native.query(arrays[0]!, arrays[1]!) : this.#native.query(null, arrays[0]!);
-      if (errno === undefined) return arrays;
-      if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, syscall);
-    }
-    return this.#post(this.#native.queryAsync(walk)).then(({ errno, memory }) => {
-      check(errno, syscall);
-      return memory.map((buffer) => new BigUint64Array(buffer));
-    });
+    return pages;
   }
 
   /** Writes what does not change from call to call, and binds the array. */
@@ -342,29 +318,6 @@ export class DeviceContext {
     words[RANGE.reserved] = 0;
     // A longer one is only read on the thread pool, and need not be kept.
     if (pfns.length <= INLINE_WALK_PAGES) this.#native.bindPfns(pfns);
-  }
-
-  /** An array for a read of this length, and readBound() made to read into it. */
-  #smallRead(length: number): Uint8Array {
-    const piece = pieceFor(length);
-    if (piece !== this.#boundPiece) this.#native.bindPiece((this.#boundPiece = piece));
-    const bytes = smallRead(length);
-    this.#words[ACCESS.buffer] = bytes.byteOffset;
-    this.#words[ACCESS.buffer + 1] = 0;
-    return bytes;
-  }
-
-  /** readBound() made to read into an array of the caller's, which is likely to be the one of the last time. */
-  #smallReadInto(into: Uint8Array, length: number): Uint8Array {
-    if (into !== this.#boundPiece) this.#native.bindPiece((this.#boundPiece = into));
-    this.#words[ACCESS.buffer] = 0;
-    this.#words[ACCESS.buffer + 1] = 0;
-    // Making a view takes as long as reading a page. One whose array was detached has no length any more.
-    if (into !== this.#lastInto || this.#lastView.length !== length) {
-      this.#lastInto = into;
-      this.#lastView = prefix(into, length);
-    }
-    return this.#lastView;
   }
 
   #begin(syscall: string): void {

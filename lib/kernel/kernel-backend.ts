@@ -1,5 +1,5 @@
 import { release } from 'node:os';
-import type { Backend, BackendAddressSpace, BackendLock, DeviceInfo, Features } from '../backend.js';
+import type { Backend, BackendAddressSpace, BackendLock, DeviceInfo, Features, MigrateResult } from '../backend.js';
 import { HmmError, errorOfErrno } from '../errors.js';
 import {
   DEVICE_INFO,
@@ -7,6 +7,7 @@ import {
   FEATURE_DEVICE_COHERENT,
   FEATURE_DEVICE_PRIVATE,
   FEATURE_EXCLUSIVE,
+  FEATURE_HUGETLB,
   FEATURE_TRANSPARENT_HUGE_PAGES,
   INFO,
   MAX_DEVICES,
@@ -61,6 +62,8 @@ class KernelBackend implements Backend, SpaceOwner {
   readonly #device: string;
   readonly #cpu: number | null;
   readonly #spaces = new Set<KernelAddressSpace>();
+  /** Bound to no process: for what concerns a device, whoever uses it. Opened when it is first needed. */
+  #control: DeviceContext | null = null;
   #closing: Promise<void> | null = null;
 
   constructor({ loaded, info }: Probe, device: string, callbackTimeout: number, cpu: number | null) {
@@ -85,6 +88,14 @@ class KernelBackend implements Backend, SpaceOwner {
     return new FairLock();
   }
 
+  deviceUsage(device: number): number {
+    return this.#controlContext('device_usage').memory.usage(device);
+  }
+
+  async evictDevice(device: number): Promise<MigrateResult> {
+    return await this.#controlContext('migrate_device_range').memory.evict(device);
+  }
+
   fork(parent: Workload): Promise<KernelAddressSpace> {
     return this.#newSpace((descriptor) => parent.fork(descriptor));
   }
@@ -104,10 +115,7 @@ class KernelBackend implements Backend, SpaceOwner {
 
   /** One context per address space: a process binds itself to it, and only then is there an address space. */
   async #newSpace(makeProcess: (device: Descriptor) => Promise<Workload>): Promise<KernelAddressSpace> {
-    if (this.#closing !== null) throw new HmmError('ERR_HMM_CLOSED', 'open');
-    const native = this.addon.openContext(this.#device);
-    if (typeof native === 'number') throw errorOfErrno(native, 'open');
-    const context = new DeviceContext(native, this.pageSize, () => this.drainAll());
+    const context = this.#openContext('open');
     const descriptor = context.descriptor();
     let workload: Workload;
     try {
@@ -126,8 +134,26 @@ class KernelBackend implements Backend, SpaceOwner {
     throw new HmmError('ERR_HMM_CLOSED', 'open');
   }
 
+  #openContext(syscall: string): DeviceContext {
+    if (this.#closing !== null) throw new HmmError('ERR_HMM_CLOSED', syscall);
+    const native = this.addon.openContext(this.#device);
+    if (typeof native === 'number') throw errorOfErrno(native, 'open');
+    return new DeviceContext(native, this.pageSize, () => this.drainAll());
+  }
+
+  #controlContext(syscall: string): DeviceContext {
+    if (this.#closing !== null) throw new HmmError('ERR_HMM_CLOSED', syscall);
+    this.#control ??= this.#openContext(syscall);
+    return this.#control;
+  }
+
   async #close(): Promise<void> {
-    await Promise.all([...this.#spaces].map((space) => space.close()));
+    try {
+      await Promise.all([...this.#spaces].map((space) => space.close()));
+    } finally {
+      await this.#control?.idle();
+      await this.#control?.close();
+    }
   }
 }
 
@@ -142,11 +168,13 @@ function devicesOf(info: Uint32Array): readonly DeviceInfo[] {
 }
 
 const REASONS = {
-  devicePrivate:
-    'no device of the module has private memory: the kernel lacks CONFIG_DEVICE_PRIVATE, or none was asked for',
-  deviceCoherent: 'no device of the module has coherent memory: the module was loaded without memory reserved for it',
-  exclusive: 'the kernel offers no device-exclusive access: it lacks CONFIG_DEVICE_PRIVATE',
-  transparentHugePages: 'the kernel lacks CONFIG_TRANSPARENT_HUGEPAGE',
+  devicePrivate: 'the module was built for a kernel without CONFIG_DEVICE_PRIVATE',
+  privatePages: 'the module was loaded with private_pages=0',
+  deviceCoherent:
+    'no memory is reserved for a coherent device: boot with memmap=256M$0x110000000, and load the module with coherent0=0x110000000 (coherent1: a second one)',
+  exclusive: 'the kernel has no device-exclusive entries, which come with CONFIG_DEVICE_PRIVATE',
+  transparentHugePages: 'the kernel lacks CONFIG_TRANSPARENT_HUGEPAGE, or the processor has no pages of that size',
+  hugetlb: 'the kernel lacks CONFIG_HUGETLB_PAGE (CONFIG_HUGETLBFS)',
 } as const;
 
 function featuresOf(bits: number): Features {
@@ -155,7 +183,11 @@ function featuresOf(bits: number): Features {
     deviceCoherent: (bits & FEATURE_DEVICE_COHERENT) !== 0,
     exclusive: (bits & FEATURE_EXCLUSIVE) !== 0,
     transparentHugePages: (bits & FEATURE_TRANSPARENT_HUGE_PAGES) !== 0,
+    hugetlb: (bits & FEATURE_HUGETLB) !== 0,
   };
   const missing = (Object.keys(present) as (keyof typeof present)[]).filter((feature) => !present[feature]);
-  return { ...present, reasons: Object.fromEntries(missing.map((feature) => [feature, REASONS[feature]])) };
+  const reason = (feature: (typeof missing)[number]): string =>
+    // Exclusive access needs the same of the kernel, so where that is there the module was asked for no memory.
+    feature === 'devicePrivate' && present.exclusive ? REASONS.privatePages : REASONS[feature];
+  return { ...present, reasons: Object.fromEntries(missing.map((feature) => [feature, reason(feature)])) };
 }

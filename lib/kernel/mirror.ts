@@ -3,6 +3,7 @@ import type {
   BackendMirror,
   BackendNotifier,
   MaybePromise,
+  MigrateResult,
   MirrorPages,
   PopulateOptions,
   PopulateResult,
@@ -45,6 +46,22 @@ export class KernelMirror implements BackendMirror {
 
   write(address: number, bytes: Uint8Array): MaybePromise<void> {
     return this.#context.write(this.#id, address, bytes);
+  }
+
+  migrateToDevice(start: number, end: number): Promise<MigrateResult> {
+    return this.#context.memory.migrateToDevice(this.#id, start, end);
+  }
+
+  migrateToSystem(start: number, end: number): Promise<MigrateResult> {
+    return this.#context.memory.migrateToSystem(this.#id, start, end);
+  }
+
+  makeExclusive(start: number, end: number): Promise<{ readonly pages: number }> {
+    return this.#context.memory.makeExclusive(this.#id, start, end);
+  }
+
+  atomicAdd(address: number, value: bigint): MaybePromise<bigint> {
+    return this.#context.memory.atomicAdd(this.#id, address, value);
   }
 
   query(start: number, end: number): MaybePromise<MirrorPages> {

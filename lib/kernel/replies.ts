@@ -1,7 +1,7 @@
 /** What the addon's answers are in TypeScript: results, and errors with the place where they happened. */
-import type { MaybePromise, MirrorPages, PopulateResult } from '../backend.js';
+import type { MirrorPages, PopulateResult } from '../backend.js';
 import { ERRNO, errorOfErrno, type HmmError } from '../errors.js';
-import { DEVICE_ACCESS, POPULATE, getNumber } from './abi.js';
+import { DEVICE_ACCESS, PAGES, POPULATE, getNumber } from './abi.js';
 
 /** For bytes that are all written before anybody sees them: clearing them first would take as long as reading them. */
 export function uninitialized(length: number): Uint8Array {
@@ -21,12 +21,13 @@ export function populated(words: Uint32Array): PopulateResult {
   return { pages: getNumber(words, POPULATE.pages), retries: getNumber(words, POPULATE.retries) };
 }
 
-export function asPages([pfns, entries]: BigUint64Array[]): MirrorPages {
-  return { pfns: pfns!, entries: entries! };
-}
-
-export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
-  return value instanceof Promise;
+/** What queryAsync(true) leaves in its reply's memory. */
+export function asPages([pfns, entries, locations]: readonly ArrayBuffer[]): MirrorPages {
+  return {
+    pfns: new BigUint64Array(pfns!),
+    entries: new BigUint64Array(entries!),
+    locations: new Uint8Array(locations!),
+  };
 }
 
 /** The first byte that was not moved is the one that could not be. */
@@ -39,4 +40,14 @@ export function deviceError(errno: number, syscall: string, address: number, req
   const done = getNumber(request, DEVICE_ACCESS.done);
   if (errno !== ERRNO.ESTALE) return accessError(errno, syscall, address, done);
   return errorOfErrno(errno, syscall, { address: getNumber(request, DEVICE_ACCESS.staleAddress), done });
+}
+
+/** For what works page by page over [start, end): the page at which it ended, and how many were done by then. */
+export function pagesError(errno: number, syscall: string, request: Uint32Array): HmmError {
+  const done = getNumber(request, PAGES.pages);
+  const address = getNumber(request, PAGES.address);
+  // EINVAL is also for arguments that make no sense, and then no page has failed.
+  const inside = address >= getNumber(request, PAGES.start) && address < getNumber(request, PAGES.end);
+  const located = inside && (errno === ERRNO.EFAULT || errno === ERRNO.EINVAL);
+  return errorOfErrno(errno, syscall, located ? { address, done } : done > 0 ? { done } : {});
 }

@@ -10,6 +10,8 @@ it('a loop that awaits nothing but what is ready does not keep timers from runni
     () => mirror.read(address, 1),
     () => mirror.populate(address, address + 4096),
     () => mirror.notifier.readBegin(),
+    () => mirror.atomicAdd(address, 1n),
+    () => mirror.snapshot(address, address + 4096),
     () => space.read(address, 1),
     () => mirror.read(address + 4096, 1).catch(() => undefined),
   ]) {

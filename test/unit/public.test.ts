@@ -24,6 +24,7 @@ it('exports the names of the contract', () => {
     'hmmPfnToFrame',
     'PROT_READ',
     'MAP_FIXED',
+    'MAP_HUGETLB',
     'MADV_DONTNEED',
     'MREMAP_MAYMOVE',
   ]) {
@@ -50,15 +51,19 @@ it('an error looks like one of Node’s system errors', () => {
   expect(error.message).toBe('EFAULT: bad address, hmm_range_fault at 0x1000');
 });
 
+const FEATURES = ['deviceCoherent', 'devicePrivate', 'exclusive', 'hugetlb', 'transparentHugePages'] as const;
+
 it('the simulation is there without anything else, for both kernels, and says what it cannot do', async () => {
   for (const kernel of ['6.1', '6.12'] as const) {
     await using hmm = await api.openHmm({ backend: 'simulation', kernel });
     expect(hmm.kernelRelease).toBe(`simulation-${kernel}`);
     expect(hmm.pageSize).toBe(4096);
-    for (const feature of ['devicePrivate', 'deviceCoherent', 'exclusive', 'transparentHugePages'] as const) {
-      expect(hmm.features[feature]).toBe(false);
-      expect(hmm.features.reasons[feature]).toBeTruthy();
-    }
+    const { reasons, ...features } = hmm.features;
+    expect(Object.keys(features).sort()).toEqual(FEATURES);
+    // A reason for each that is missing, and for no other.
+    const missing = FEATURES.filter((feature) => !features[feature]);
+    expect(Object.keys(reasons).sort()).toEqual(missing);
+    for (const feature of missing) expect(reasons[feature]).toMatch(/\w{3}/);
   }
 });
 

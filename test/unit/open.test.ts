@@ -1,0 +1,39 @@
+/** Options of openHmm that decide what the simulated machine is. */
+import { openHmm } from 'node-hmm';
+import { expect, it } from 'vitest';
+
+it('devices: those that were asked for, and auto is the simulation then', async () => {
+  const devices = [
+    { kind: 'coherent', capacity: 7 },
+    { kind: 'none', capacity: 0 },
+    { kind: 'private', capacity: 2 ** 20 },
+  ] as const;
+  await using hmm = await openHmm({ devices });
+  expect(hmm.backend).toBe('simulation');
+  expect(hmm.devices.map(({ id, kind, capacity }) => ({ id, kind, capacity }))).toEqual(
+    devices.map((device, id) => ({ id, ...device })),
+  );
+  expect(await Promise.all(hmm.devices.map((device) => device.usage()))).toEqual([0, 0, 0]);
+  expect(hmm.features).toMatchObject({ deviceCoherent: true, devicePrivate: true });
+});
+
+it('devices: what is changed afterwards is no longer asked', async () => {
+  const devices = [{ kind: 'private' as 'private' | 'none', capacity: 3 }];
+  const opening = openHmm({ backend: 'simulation', devices });
+  devices[0]!.kind = 'none';
+  devices.length = 0;
+  await using hmm = await opening;
+  expect(hmm.devices).toMatchObject([{ kind: 'private', capacity: 3 }]);
+});
+
+it('devices: a feature that no device has is false, with the reason', async () => {
+  await using hmm = await openHmm({ devices: [{ kind: 'none', capacity: 0 }] });
+  expect(hmm.features).toMatchObject({ deviceCoherent: false, devicePrivate: false });
+  expect(hmm.features.reasons.deviceCoherent).toBeTruthy();
+  expect(hmm.features.reasons.devicePrivate).toBeTruthy();
+});
+
+it('devices: there may be none at all', async () => {
+  await using hmm = await openHmm({ devices: [] });
+  expect(hmm.devices).toEqual([]);
+});
