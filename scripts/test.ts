@@ -11,35 +11,45 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { runPlantedLeg } from './testing/planted-leg.js';
 import { closingTable, single, type LegResult } from './testing/report.js';
 import { runVitest } from './testing/run-vitest.js';
+import { runSelftestsLeg } from './testing/selftests-leg.js';
+import { runStressLeg } from './testing/stress-leg.js';
 import { runVmLeg } from './testing/vm-leg.js';
 import { KERNELS, kernelNamed } from './vm/kernels.js';
 
 const SIMULATED = ['6.12', '6.1'];
 
+/** Where the kernel's own tests are run: a kernel with everything that they ask for. */
+const SELFTESTS_ON = 'own-6.12';
+/** Where the runner itself is tested, and the module strained: a kernel that reports every kind of fault. */
+const CHECKERS = 'own-6.12-debug';
+
 interface Leg {
   readonly name: string;
-  readonly vm: boolean;
+  /** The kernel that it boots. */
+  readonly kernel?: string;
   run(): Promise<LegResult>;
 }
 
 const legs: readonly Leg[] = [
   {
     name: 'unit',
-    vm: false,
     run: () => runVitest('unit', { folders: ['test/unit', 'test/simulation', 'test/kernel', 'test/scripts'] }),
   },
-  { name: 'start', vm: false, run: async () => start() },
+  { name: 'start', run: async () => start() },
   ...SIMULATED.map((version) => {
     const name = `simulation-${version}`;
     return {
       name,
-      vm: false,
       run: () => runVitest(name, { folders: ['test/conformance', 'test/concurrency'], target: name }),
     };
   }),
-  ...KERNELS.map(({ name }) => ({ name, vm: true, run: () => runVmLeg(name) })),
+  ...KERNELS.map(({ name }) => ({ name, kernel: name, run: () => runVmLeg(name) })),
+  { name: 'planted faults', kernel: CHECKERS, run: () => runPlantedLeg('planted faults', CHECKERS) },
+  { name: 'stress', kernel: CHECKERS, run: () => runStressLeg('stress', CHECKERS) },
+  { name: 'selftests', kernel: SELFTESTS_ON, run: () => runSelftestsLeg('selftests', SELFTESTS_ON) },
 ];
 
 /** The main job, on the simulation, as a newcomer runs it. */
@@ -73,10 +83,10 @@ function chosen(args: readonly string[]): { chosen: readonly Leg[]; requireVm: b
   // Says which there are, for a name that there is not.
   const kernels = values.kernel.map((name) => kernelNamed(name).name);
   const all = !values.sim && !values.vm && kernels.length === 0;
-  const wanted = ({ name, vm }: Leg) => {
+  const wanted = ({ kernel }: Leg) => {
     if (all) return true;
-    if (!vm) return values.sim;
-    return kernels.length > 0 ? kernels.includes(name) : values.vm;
+    if (kernel === undefined) return values.sim;
+    return kernels.length > 0 ? kernels.includes(kernel) : values.vm;
   };
   return { chosen: legs.filter(wanted), requireVm: values['require-vm'] };
 }
@@ -86,7 +96,7 @@ async function main(args: readonly string[]): Promise<number> {
   const results: LegResult[] = [];
   for (const leg of wanted) {
     console.log(`\n=== ${leg.name}`);
-    const missing = leg.vm ? noMachine() : undefined;
+    const missing = leg.kernel === undefined ? undefined : noMachine();
     if (missing === undefined) results.push(await leg.run());
     else if (requireVm) results.push(single(leg.name, false, missing));
     else results.push({ leg: leg.name, passed: 0, failed: 0, skipped: 1, notes: [`skipped: ${missing}`] });

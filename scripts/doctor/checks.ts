@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import { cacheRoot } from '../provision/cache.js';
-import { kernelFolder, readKernel } from '../provision/kernel.js';
+import { findKernel } from '../provision/kernel.js';
 import { packageRoot } from '../provision/package-root.js';
 import { findQemu, qemuVersion } from '../provision/qemu.js';
 import { findOnPath } from '../provision/tools.js';
@@ -100,16 +100,17 @@ export async function checkMachines(): Promise<Finding[]> {
 }
 
 export function checkKernels(): Finding[] {
-  return KERNELS.map(({ name }) => {
+  return KERNELS.map((description) => {
+    const { name, source } = description;
     const title = `kernel ${name}`;
-    if (!existsSync(kernelFolder(name))) {
-      return missing(title, 'not in the cache', `nothing: node-hmm vm --kernel ${name} fetches it`);
-    }
     try {
-      return ok(title, `${readKernel(name).release}, ${kernelFolder(name)}`);
+      const kernel = findKernel(description);
+      if (kernel !== undefined) return ok(title, `${kernel.release}, ${kernel.folder}`);
     } catch (error) {
-      return missing(title, reasonOf(error), `delete ${kernelFolder(name)}`);
+      return missing(title, reasonOf(error), `delete what of it is in ${join(cacheRoot(), 'kernels')}`);
     }
+    const how = source.kind === 'own' ? 'builds it, which takes minutes, once' : 'fetches it';
+    return missing(title, 'not in the cache', `nothing: node-hmm vm --kernel ${name} ${how}`);
   });
 }
 

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { cacheRoot } from './cache.js';
-import { parseDepends, parseSearch, parseSimulation } from './packages.js';
+import { parseCandidate, parseDepends, parseSearch, parseSimulation } from './packages.js';
 import { requireTool, runTool, type Progress, type ToolOptions } from './tools.js';
 
 const INSTALL_HINT = 'node-hmm fetches kernels from the archive of a Debian machine';
@@ -43,6 +43,11 @@ export class Apt {
 
   async depends(name: string): Promise<string[]> {
     return parseDepends(await this.#cache(['depends', name]));
+  }
+
+  /** The version that would be installed; undefined if the archive has no such package. */
+  async candidate(name: string): Promise<string | undefined> {
+    return parseCandidate(await this.#cache(['policy', name]));
   }
 
   /**

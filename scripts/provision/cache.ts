@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Progress } from './tools.js';
@@ -35,7 +35,8 @@ export async function cachedFolder(
   mkdirSync(dirname(target), { recursive: true });
   return await withLock(`${target}.lock`, progress, async () => {
     if (existsSync(target)) return target;
-    const draft = `${target}.${randomUUID()}.tmp`;
+    removeAbandonedDrafts(target);
+    const draft = `${target}.${process.pid}.${randomUUID()}.tmp`;
     mkdirSync(draft);
     try {
       await make(draft);
@@ -45,6 +46,16 @@ export async function cachedFolder(
     }
     return target;
   });
+}
+
+/** A process that was killed leaves its draft: of a kernel, gigabytes. Only those of processes that are gone are removed. */
+function removeAbandonedDrafts(target: string): void {
+  const folder = dirname(target);
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(`${basename(target)}.`) || !name.endsWith('.tmp')) continue;
+    const pid = Number(name.slice(basename(target).length + 1).split('.')[0]);
+    if (Number.isInteger(pid) && pid > 0 && isGone(pid)) rmSync(join(folder, name), { recursive: true, force: true });
+  }
 }
 
 function publish(draft: string, target: string): void {
@@ -76,6 +87,10 @@ function holderIsGone(lock: string): boolean {
     return false; // released just now
   }
   if (!Number.isInteger(pid) || pid <= 0) return false; // not written yet
+  return isGone(pid);
+}
+
+function isGone(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return false;

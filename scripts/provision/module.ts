@@ -1,6 +1,6 @@
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { VmError } from '../vm/errors.js';
 import { cachedFolder, cacheRoot, contentKey } from './cache.js';
@@ -41,6 +41,8 @@ export async function provideModule(kernel: Kernel, progress: Progress, signal?:
   const compiler = moduleCompiler(kernel);
   const key = contentKey(
     kernel.release,
+    // Of one release there may be several configurations.
+    basename(kernel.folder),
     programIdentity(compiler),
     ...files.flatMap((file) => [file, readFileSync(join(sources, file))]),
   );
@@ -58,8 +60,9 @@ export async function provideModule(kernel: Kernel, progress: Progress, signal?:
 }
 
 /**
- * Builds the package's sources for a kernel, in a new folder.
+ * Builds a module for a kernel, in a new folder.
  * @param options of make: W=1, C=2
+ * @param sources default: the package's own
  * @returns what make printed
  */
 export async function buildModule(
@@ -67,9 +70,9 @@ export async function buildModule(
   work: string,
   options: readonly string[],
   signal?: AbortSignal,
+  sources = join(packageRoot(), 'kernel-module'),
 ): Promise<string> {
   const make = requireTool('make', 'building the kernel module', 'install make and gcc, or use --no-module');
-  const sources = join(packageRoot(), 'kernel-module');
   for (const file of sourceFiles(sources)) cpSync(join(sources, file), join(work, file));
   const library = join(kernel.folder, 'headers', 'usr', 'lib', 'x86_64-linux-gnu');
   const env = existsSync(library) ? { ...process.env, LD_LIBRARY_PATH: library } : process.env;

@@ -19,6 +19,12 @@ export function parseSimulation(output: string): string[] {
   return [...output.matchAll(/^Inst (\S+)/gm)].map((match) => (match[1] ?? '').split(':')[0] ?? '');
 }
 
+/** The candidate in the output of `apt-cache policy PACKAGE`. */
+export function parseCandidate(output: string): string | undefined {
+  const version = /^\s*Candidate: (\S+)$/m.exec(output)?.[1];
+  return version === '(none)' ? undefined : version;
+}
+
 /** Orders release names by the numbers in them: 6.1.0-9 before 6.1.0-56. */
 export function compareReleases(a: string, b: string): number {
   return a.localeCompare(b, 'en', { numeric: true });

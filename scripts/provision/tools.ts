@@ -44,6 +44,19 @@ export interface ToolOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly signal?: AbortSignal | undefined;
+  /** Called with each line of its standard output, as it is printed. */
+  readonly onLine?: (line: string) => void;
+}
+
+/** Calls `onLine` for each whole line of a stream. */
+function splitLines(onLine: (line: string) => void): (chunk: Buffer) => void {
+  const decoder = new TextDecoder();
+  let rest = '';
+  return (chunk) => {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) onLine(line);
+  };
 }
 
 /**
@@ -64,6 +77,7 @@ export async function runTool(command: string, args: readonly string[], options:
     all.push(chunk);
   });
   child.stderr.on('data', (chunk: Buffer) => all.push(chunk));
+  if (options.onLine !== undefined) child.stdout.on('data', splitLines(options.onLine));
   const ended = await new Promise<string | number>((settle, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => settle(code ?? signal ?? 'unknown'));

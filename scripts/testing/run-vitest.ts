@@ -14,8 +14,20 @@ export interface VitestRun {
   readonly target?: string;
 }
 
-/** The command that runs vitest over some folders and leaves its report in `report`. */
-export function vitestCommand(folders: readonly string[], report: string): string[] {
+/** vitest.config.mjs's limit on one test, and vitest's own on the end of its worker; milliseconds. */
+const TEST_TIMEOUT = 60_000;
+const TEARDOWN_TIMEOUT = 10_000;
+
+/**
+ * The command that runs vitest over some folders and leaves its report in `report`.
+ * @param slowness factor for the limits on time
+ */
+export function vitestCommand(folders: readonly string[], report: string, slowness = 1): string[] {
+  const limit = TEST_TIMEOUT * slowness;
+  const limits = [
+    ...[`--testTimeout=${limit}`, `--hookTimeout=${limit}`],
+    `--teardownTimeout=${TEARDOWN_TIMEOUT * slowness}`,
+  ];
   const vitest = path.join(path.dirname(require.resolve('vitest/package.json')), 'vitest.mjs');
   return [
     process.execPath,
@@ -27,6 +39,7 @@ export function vitestCommand(folders: readonly string[], report: string): strin
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
+    ...(slowness === 1 ? [] : limits),
     ...folders,
   ];
 }

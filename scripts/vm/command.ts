@@ -21,7 +21,8 @@ at their usual paths, in the current folder. Files are read-only; /tmp, /run and
 ${KERNELS.map(({ name, summary }) => `                         ${name.padEnd(16)} ${summary}`).join('\n')}
   --memory SIZE        such as 512M or 4G (default 4G)
   --cpus N             (default 2)
-  --module-args "K=V"  parameters of the module
+  --hugepages N        reserve N huge pages of 2 MiB at boot
+  --module-args "K=V"  parameters of the module, after those of the runner's own
   --no-module          do not build and load the module
   --writable DIR       a folder that COMMAND may change; may be repeated
   --timeout SECONDS    end the machine after this time

@@ -3,6 +3,7 @@
 /** Lines that no healthy run prints; matched after the time stamp has been removed. */
 const SPLAT_PATTERNS: readonly RegExp[] = [
   /\bBUG:/,
+  /\bkernel BUG at\b/,
   /^WARNING:/,
   /\bKASAN:/,
   /\bUBSAN:/,
@@ -10,6 +11,10 @@ const SPLAT_PATTERNS: readonly RegExp[] = [
   /\binconsistent lock state/,
   /\bINFO: suspicious RCU|\bsuspicious RCU usage/,
   /\bunreferenced object 0x/,
+  // A checker that has turned itself off finds nothing any more, which must not look like nothing to find.
+  /\bkmemleak: Kernel memory leak detector disabled/,
+  /\bturning off the locking correctness validator/,
+  /\btrying to register non-static key/,
   /\bgeneral protection/,
   /\bOops\b/,
   /\bhung task/,

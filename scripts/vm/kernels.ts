@@ -5,9 +5,15 @@ export interface KernelDescription {
   readonly name: string;
   /** One line for `--help`. */
   readonly summary: string;
-  readonly source: DebianPackages;
+  readonly source: DebianPackages | OwnBuild;
+  /** The package with its source code, from which own kernels and the kernel's selftests are built. */
+  readonly sourcePackage: string;
   /** Added to every machine's kernel command line. */
   readonly commandLine: readonly string[];
+  /** Limit for reaching the first program if the caller sets none, seconds: several times what it takes under tcg. */
+  readonly bootTimeout: number;
+  /** How much slower than a stock kernel it runs, as a factor for limits on time. */
+  readonly slowness: number;
 }
 
 /** A stock kernel from the distribution's archive; the version is resolved when it is first used. */
@@ -19,6 +25,20 @@ export interface DebianPackages {
   readonly search: string;
 }
 
+/** A kernel that is configured and built here, from the distribution's source; done once for each version of it. */
+export interface OwnBuild {
+  readonly kind: 'own';
+  readonly configuration: 'own' | 'own-debug';
+}
+
+/**
+ * What makes the address sanitizer's kernel boot under a translator. Its interpreter of ACPI's tables is so slow there that it
+ * gives up on the interrupt routing of PCI, which has another description (the MP table); all of ACPI cannot be off, as
+ * without its timer no clock is calibrated and only one processor starts. The slab allocator's own checks and
+ * the sanitizer's do not go together. The self-test of page table helpers is long, and about processors, not about HMM.
+ */
+const SANITIZED = ['pci=noacpi', 'slub_debug=-', 'initcall_blacklist=debug_vm_pgtable'];
+
 export const KERNELS: readonly KernelDescription[] = [
   {
     name: 'debian-6.1',
@@ -28,7 +48,10 @@ export const KERNELS: readonly KernelDescription[] = [
       imagePattern: /^linux-image-(6\.1\.0-\d+-amd64)(?:-unsigned)?$/,
       search: '^linux-image-6\\.1\\.0-[0-9]+-amd64',
     },
+    sourcePackage: 'linux-source-6.1',
     commandLine: [],
+    bootTimeout: 180,
+    slowness: 1,
   },
   {
     name: 'debian-6.12',
@@ -38,7 +61,28 @@ export const KERNELS: readonly KernelDescription[] = [
       imagePattern: /^linux-image-(6\.12\.\d+(?:\+deb\d+)?-amd64)(?:-unsigned)?$/,
       search: '^linux-image-6\\.12\\.[0-9]+(\\+deb[0-9]+)?-amd64',
     },
+    sourcePackage: 'linux-source-6.12',
     commandLine: [],
+    bootTimeout: 180,
+    slowness: 1,
+  },
+  {
+    name: 'own-6.12',
+    summary: "Debian's 6.12 built here, small: device-private memory, exclusive access, the kernel's own test module",
+    source: { kind: 'own', configuration: 'own' },
+    sourcePackage: 'linux-source-6.12',
+    commandLine: [],
+    bootTimeout: 180,
+    slowness: 1,
+  },
+  {
+    name: 'own-6.12-debug',
+    summary: 'the same with KASAN, lockdep, kmemleak, page table checks and fault injection; slow',
+    source: { kind: 'own', configuration: 'own-debug' },
+    sourcePackage: 'linux-source-6.12',
+    commandLine: [...SANITIZED, 'page_owner=on'],
+    bootTimeout: 600,
+    slowness: 8,
   },
 ];
 

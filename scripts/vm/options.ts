@@ -8,6 +8,8 @@ export interface VmCommandLine {
   readonly kernel?: string;
   readonly memory?: string;
   readonly cpus?: number;
+  /** Huge pages reserved at boot, 2 MiB each. */
+  readonly hugePages?: number;
   readonly moduleParameters?: string;
   readonly module: boolean;
   readonly accelerator?: Accelerator;
@@ -51,6 +53,11 @@ const VALUES: Readonly<Record<string, (draft: Draft, value: string) => void>> = 
     const cpus = positive('--cpus', value);
     if (!Number.isInteger(cpus) || cpus > MAX_CPUS) throw new UsageError(`--cpus takes 1 to ${MAX_CPUS}`);
     draft.cpus = cpus;
+  },
+  '--hugepages': (draft, value) => {
+    const pages = positive('--hugepages', value);
+    if (!Number.isInteger(pages)) throw new UsageError(`--hugepages takes a number of pages, not "${value}"`);
+    draft.hugePages = pages;
   },
   '--module-args': (draft, value) => (draft.moduleParameters = value),
   '--accel': (draft, value) => {

@@ -3,11 +3,12 @@ import { resolve } from 'node:path';
 
 import { provideGuestProgram } from '../provision/guest-program.js';
 import { provideInitramfs } from '../provision/initramfs.js';
-import { provideKernel } from '../provision/kernel.js';
+import { provideKernel, type Kernel } from '../provision/kernel.js';
 import { provideModule } from '../provision/module.js';
 import { provideQemu } from '../provision/qemu.js';
 import type { Progress } from '../provision/tools.js';
 import { chooseAccelerator, type AcceleratorChoice } from './accelerator.js';
+import { deviceMemoryCommandLine, moduleParameters } from './device-memory.js';
 import { VmError } from './errors.js';
 import { guestEnvironment, keptPaths, SCRATCH_DIRECTORIES } from './guest-view.js';
 import { findSplats } from './kernel-log.js';
@@ -32,10 +33,12 @@ export interface VmOptions {
   readonly memory?: string;
   /** Default 2. */
   readonly cpus?: number;
-  /** Build and load hmm_mirror; default true. */
-  readonly module?: boolean;
-  /** For the module, as insmod takes them: "name=value name=value". */
+  /** Build and load hmm_mirror; default true. A path: load that module instead. */
+  readonly module?: boolean | string;
+  /** For the module, as insmod takes them: "name=value name=value". They follow those of the runner's own and so decide. */
   readonly moduleParameters?: string;
+  /** Huge pages reserved at boot, 2 MiB each; default none. */
+  readonly hugePages?: number;
   /** Default: kvm if it works here, else tcg. */
   readonly accelerator?: Accelerator;
   /** Folders of the host that the command may change; everything else is read-only or the guest's own. */
@@ -48,7 +51,7 @@ export interface VmOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Limit for the machine's whole run, seconds; default none. Provisioning does not count. */
   readonly timeout?: number;
-  /** Limit for the boot, seconds; default 180: debug kernels under tcg are slow. */
+  /** Limit for the boot, seconds; default the kernel's own: debug kernels under tcg are slow. */
   readonly bootTimeout?: number;
   /** Fetch the kernel anew. */
   readonly refresh?: boolean;
@@ -102,6 +105,16 @@ function writableFolder(cwd: string, folder: string): string {
   return realpathSync(path);
 }
 
+async function moduleToLoad(
+  module: boolean | string,
+  kernel: Kernel,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  if (module === false) return undefined;
+  return realpathSync(module === true ? await provideModule(kernel, progress, signal) : module);
+}
+
 function checkHost(): void {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new VmError('unsupported', `machines run on Linux x64 hosts, not on ${process.platform} ${process.arch}`);
@@ -126,16 +139,17 @@ export async function runInVm(options: VmOptions): Promise<VmResult> {
   const qemu = await provideQemu(progress, signal);
   const kernel = await provideKernel(description, progress, { refresh: options.refresh ?? false, signal });
   const initramfs = provideInitramfs(await provideGuestProgram(progress, signal), kernel.modules);
-  const module = options.module === false ? undefined : await provideModule(kernel, progress, signal);
+  const module = await moduleToLoad(options.module ?? true, kernel, progress, signal);
   const choice: AcceleratorChoice =
     options.accelerator === undefined
       ? await chooseAccelerator(qemu, { image: kernel.image, initramfs }, progress, signal)
       : { accelerator: options.accelerator, reason: 'as asked' };
   const provisioned = performance.now();
 
+  const memory = options.memory ?? '4G';
   const machine = {
     accelerator: choice.accelerator,
-    memory: options.memory ?? '4G',
+    memory,
     cpus: options.cpus ?? 2,
     firmware: qemu.firmware,
     kernelImage: kernel.image,
@@ -143,6 +157,8 @@ export async function runInVm(options: VmOptions): Promise<VmResult> {
     kernelCommandLine: [
       ...baseCommandLine(choice.accelerator, options.verbose ?? false),
       ...description.commandLine,
+      ...deviceMemoryCommandLine(memory),
+      ...(options.hugePages === undefined ? [] : [`hugepages=${options.hugePages}`]),
       ...(options.append ?? []),
     ],
   };
@@ -153,8 +169,9 @@ export async function runInVm(options: VmOptions): Promise<VmResult> {
       args: [...machineArgs(machine), ...kernelArgs(machine), ...consoleArgs(), ...portArgs(), ...shareArgs(writable)],
       env: qemu.env,
       job: {
-        ...(module === undefined ? {} : { module: realpathSync(module) }),
-        moduleParameters: options.moduleParameters ?? '',
+        ...(module === undefined
+          ? {}
+          : { module, moduleParameters: moduleParameters(module, memory, options.moduleParameters) }),
         cwd,
         scratch: SCRATCH_DIRECTORIES,
         keep: keptPaths(options.command, cwd, env, [process.execPath], existsSync),
@@ -166,7 +183,7 @@ export async function runInVm(options: VmOptions): Promise<VmResult> {
       stderr: options.stderr ?? ignore,
       console: options.console ?? ignore,
       onBoot: (kernelRelease) => options.onBoot?.({ kernelRelease, ...choice }),
-      bootTimeout: (options.bootTimeout ?? 180) * 1000,
+      bootTimeout: (options.bootTimeout ?? description.bootTimeout) * 1000,
       timeout: options.timeout === undefined ? undefined : options.timeout * 1000,
       signal,
     },

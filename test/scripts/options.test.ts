@@ -5,12 +5,14 @@ import { parseVmCommandLine } from '../../scripts/vm/options.js';
 
 describe('the command line of vm', () => {
   it('reads options up to --, and leaves the command alone', () => {
-    const args = '--kernel debian-6.1 --memory=512M --cpus 1 --no-module --timeout 1.5 --accel tcg --verbose --refresh';
+    const args =
+      '--kernel debian-6.1 --memory=512M --cpus 1 --hugepages 8 --no-module --timeout 1.5 --accel tcg --verbose --refresh';
     expect(parseVmCommandLine([...args.split(' '), '--', 'node', '--version', '--', '--help'])).toEqual({
       help: false,
       kernel: 'debian-6.1',
       memory: '512M',
       cpus: 1,
+      hugePages: 8,
       module: false,
       timeout: 1.5,
       accelerator: 'tcg',
@@ -49,6 +51,8 @@ describe('the command line of vm', () => {
     [['--cpus', '0', '--', 'true'], /--cpus/],
     [['--cpus', '1.5', '--', 'true'], /--cpus/],
     [['--cpus', '65', '--', 'true'], /--cpus/],
+    [['--hugepages', '0', '--', 'true'], /--hugepages/],
+    [['--hugepages', '1.5', '--', 'true'], /--hugepages takes a number of pages/],
     [['--timeout', 'soon', '--', 'true'], /--timeout/],
     [['--timeout', '-1', '--', 'true'], /--timeout/],
     [['--accel', 'xen', '--', 'true'], /--accel takes kvm or tcg/],

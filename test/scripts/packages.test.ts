@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import {
   compareReleases,
+  parseCandidate,
   parseDepends,
   parseSearch,
   parseSimulation,
@@ -20,6 +21,14 @@ describe('reading apt', () => {
     const output = 'linux-image-6.1.0-9-amd64 - Linux 6.1 for 64-bit PCs (signed)\nlinux-kbuild-6.1 - Kbuild - tools\n';
     expect(parseSearch(output)).toEqual(['linux-image-6.1.0-9-amd64', 'linux-kbuild-6.1']);
     expect(parseSearch('')).toEqual([]);
+  });
+
+  it('finds the version that would be installed', () => {
+    expect(parseCandidate('linux-source-6.12:\n  Installed: (none)\n  Candidate: 6.12.9-1~deb12u1\n')).toBe(
+      '6.12.9-1~deb12u1',
+    );
+    expect(parseCandidate('x:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n')).toBeUndefined();
+    expect(parseCandidate('')).toBeUndefined();
   });
 
   it('finds dependencies, alternatives and virtual packages, each once', () => {

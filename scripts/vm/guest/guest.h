@@ -29,7 +29,7 @@ struct list {
 
 /* What the host asks for. All strings are owned by the job and live as long as the program. */
 struct job {
-	const char *module;     /* path of hmm_mirror.ko on the host, or NULL */
+	const char *module;     /* path of the module on the host, or NULL; its name is the file's */
 	const char *parameters; /* for the module, as insmod takes them */
 	const char *cwd;
 	struct list scratch;  /* directories to cover with an empty, writable file system */
@@ -63,7 +63,11 @@ void load_boot_modules(void);
 int open_module(const struct job *job);
 /* Loads the module and closes its file. */
 void load_module(int fd, const struct job *job);
-void unload_module(void);
+void unload_module(const struct job *job);
+
+/* leaks.c */
+/* Prints what a kernel with kmemleak knows of memory that nobody refers to any more; takes seconds. */
+void report_leaks(void);
 
 /* tune.c */
 void tune_kernel(void);

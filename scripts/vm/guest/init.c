@@ -43,7 +43,9 @@ int main(int argc, char **argv)
 
 	unmount_writable(&job);
 	if (module >= 0)
-		unload_module();
+		unload_module(&job);
+	/* Only now: what the module should have freed when it went is a leak, too. */
+	report_leaks();
 	control_say("done");
 	control_wait_drained();
 	power_off();

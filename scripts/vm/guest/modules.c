@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Kernel modules: those without which nothing can be mounted, and hmm_mirror itself. */
+/* Kernel modules: those without which nothing can be mounted, and the one that the command is about. */
 #include "guest.h"
 
 #include <errno.h>
@@ -11,7 +11,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MODULE_NAME "hmm_mirror"
+/* As the kernel knows it: the file's name, without its ending. */
+static const char *module_name(const struct job *job)
+{
+	static char name[64];
+	const char *slash = strrchr(job->module, '/');
+
+	snprintf(name, sizeof(name), "%s", slash ? slash + 1 : job->module);
+	name[strcspn(name, ".")] = '\0';
+	return name;
+}
 
 /* One file name per line in /modules/order, dependencies first. No control port yet: errors go to the console. */
 void load_boot_modules(void)
@@ -52,12 +61,12 @@ int open_module(const struct job *job)
 void load_module(int fd, const struct job *job)
 {
 	if (syscall(SYS_finit_module, fd, job->parameters, 0) != 0)
-		fail("loading " MODULE_NAME " with parameters \"%s\": %s (the kernel log says more)", job->parameters,
-		     strerror(errno));
+		fail("loading %s with parameters \"%s\": %s (the kernel log says more)", module_name(job),
+		     job->parameters, strerror(errno));
 	close(fd);
 }
 
-void unload_module(void)
+void unload_module(const struct job *job)
 {
 	/*
 	 * Every process of the command has been reaped, but the last reference to an address space or an open file
@@ -66,7 +75,7 @@ void unload_module(void)
 	const struct timespec pause = { .tv_nsec = 5000000 };
 
 	for (int tries = 0; tries < 400; tries++) {
-		if (syscall(SYS_delete_module, MODULE_NAME, O_NONBLOCK) == 0) {
+		if (syscall(SYS_delete_module, module_name(job), O_NONBLOCK) == 0) {
 			control_say("unloaded");
 			return;
 		}

@@ -1,0 +1,74 @@
+/**
+ * npm run stress: programs that strain the module, on a kernel full of checkers. Fails on any complaint of the kernel's, a hang, or a leak.
+ *
+ *   --kernel NAME                default own-6.12-debug
+ *   --only fuzz|allocations      fuzz: random ioctls on several threads beside a workload, the module loaded again and again;
+ *                                allocations: every memory allocation made to fail in turn. Default both
+ *   --seconds N                  for which the fuzzer runs, default 300
+ *   --seed S                     its random numbers, default new ones every day
+ */
+import { parseArgs } from 'node:util';
+
+import { STRESS_PROGRAMS, runStress } from './stress/run.js';
+import { UsageError } from './usage-error.js';
+import { VmError } from './vm/errors.js';
+
+const EXIT_USAGE = 64;
+const EXIT_MACHINE_FAILED = 69;
+
+function whole(text: string, name: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new UsageError(`${name} takes a whole number from 1, not ${text}`);
+  return value;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      kernel: { type: 'string', default: 'own-6.12-debug' },
+      only: { type: 'string' },
+      seconds: { type: 'string', default: '300' },
+      seed: { type: 'string', default: String(Math.floor(Date.now() / 86_400_000)) },
+    },
+  });
+  const chosen = STRESS_PROGRAMS.filter((program) => values.only === undefined || program === values.only);
+  if (chosen.length === 0) {
+    throw new UsageError(`--only takes ${STRESS_PROGRAMS.join(' or ')}, not "${String(values.only)}"`);
+  }
+  const seconds = whole(values.seconds, '--seconds');
+  const seed = whole(values.seed, '--seed');
+  const complaints: string[] = [];
+  for (const program of chosen) {
+    complaints.push(
+      ...(await runStress({
+        kernel: values.kernel,
+        program,
+        seconds,
+        seed,
+        progress: (line) => console.error(`stress: ${line}`),
+        output: (chunk) => void process.stdout.write(chunk),
+      })),
+    );
+  }
+  console.log(complaints.length === 0 ? 'stress: no complaint' : complaints.join('\n'));
+  return complaints.length === 0 ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (error instanceof VmError) {
+    console.error(`stress: ${error.failure}: ${error.message}`);
+    process.exitCode = EXIT_MACHINE_FAILED;
+  } else if (
+    error instanceof UsageError ||
+    (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true
+  ) {
+    console.error(`stress: ${(error as Error).message}`);
+    process.exitCode = EXIT_USAGE;
+  } else {
+    throw error;
+  }
+}
