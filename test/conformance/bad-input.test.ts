@@ -62,6 +62,13 @@ const numbers: readonly [string, Call][] = [
   ['mirror.write address', ({ mirror }, bad) => mirror.write(bad, Uint8Array.of(1))],
   ['mirror.snapshot start', ({ mirror }, bad) => mirror.snapshot(bad, BASE)],
   ['mirror.snapshot end', ({ mirror }, bad) => mirror.snapshot(BASE, bad)],
+  ['migrateToDevice start', ({ mirror }, bad) => mirror.migrateToDevice(bad, BASE)],
+  ['migrateToDevice end', ({ mirror }, bad) => mirror.migrateToDevice(BASE, bad)],
+  ['migrateToSystem start', ({ mirror }, bad) => mirror.migrateToSystem(bad, BASE)],
+  ['migrateToSystem end', ({ mirror }, bad) => mirror.migrateToSystem(BASE, bad)],
+  ['makeExclusive start', ({ mirror }, bad) => mirror.makeExclusive(bad, BASE)],
+  ['makeExclusive end', ({ mirror }, bad) => mirror.makeExclusive(BASE, bad)],
+  ['atomicAdd address', ({ mirror }, bad) => mirror.atomicAdd(bad, 1n)],
   ['pageTable.get address', ({ mirror }, bad) => mirror.pageTable.get(bad)],
   ['run thread', ({ space }, bad) => space.run([], { thread: bad ?? null })],
 ];
@@ -114,6 +121,7 @@ const shapes: readonly [string, Call, readonly unknown[]][] = [
     [null, { writes: true }, { write: 1 }, { write: true, snapshot: true }],
   ],
   ['mirror.write bytes', ({ mirror }, bad) => mirror.write(BASE, bad), [undefined, [1], 'x']],
+  ['atomicAdd value', ({ mirror }, bad) => mirror.atomicAdd(BASE, bad), [undefined, null, 1, '1', {}]],
   [
     'device.read space',
     ({ hmm }, bad) => hmm.devices[0]!.read(bad, BASE, 0, new BigUint64Array(0)),
@@ -129,6 +137,13 @@ const shapes: readonly [string, Call, readonly unknown[]][] = [
     (_, bad) => openHmm(bad),
     [null, 5, { backends: 'kernel' }, { scheduler: {} }, { device: 5, backend: 'kernel' }],
   ],
+  [
+    'openHmm devices',
+    (_, bad) => openHmm({ backend: 'simulation', devices: bad }),
+    [null, 5, {}, [null], [{}], [{ kind: 'none' }], [{ kind: 5, capacity: 1 }], [{ kind: 'private', capacity: 1n }]],
+  ],
+  ['openHmm devices of a kernel', (_, bad) => openHmm({ backend: 'kernel', devices: bad }), [[]]],
+  ['openHmm device of a simulation', (_, bad) => openHmm({ device: '/dev/x', devices: bad }), [[]]],
   ['Lock critical section', ({ hmm }, bad) => hmm.createLock().run(bad), [undefined, 5]],
 ];
 
@@ -136,6 +151,18 @@ const ranges: readonly [string, Call, readonly unknown[]][] = [
   ['openHmm backend', (_, bad) => openHmm({ backend: bad }), ['qemu', '']],
   ['openHmm kernel', (_, bad) => openHmm({ backend: 'simulation', kernel: bad }), ['5.4', '6']],
   ['openHmm callbackTimeout', (_, bad) => openHmm({ backend: 'simulation', callbackTimeout: bad }), [0, 60001, NaN]],
+  [
+    'openHmm devices',
+    (_, bad) => openHmm({ backend: 'simulation', devices: bad }),
+    [
+      Array.from({ length: 9 }, () => ({ kind: 'none', capacity: 0 })),
+      [{ kind: 'none', capacity: 1 }],
+      [{ kind: 'private', capacity: 0 }],
+      [{ kind: 'coherent', capacity: 2 ** 20 + 1 }],
+      [{ kind: 'public', capacity: 1 }],
+    ],
+  ],
+  ['atomicAdd value', ({ mirror }, bad) => mirror.atomicAdd(BASE, bad), [-(2n ** 63n) - 1n, 2n ** 64n]],
   ['mmap protection', ({ space }, bad) => space.mmap(PAGE, { protection: bad }), [2 ** 31, 0.5, NaN]],
   ['thread', ({ space }, bad) => space.run([], { thread: bad }), [16, -1, 1.5]],
   ['operation name', ({ space }, bad) => space.run([{ op: bad } as never]), ['mumap', '']],
@@ -230,6 +257,18 @@ it('what only the kernel can refuse is refused with its errno', async () => {
   expect(await refusalCode(space.mirror(device, { start: BASE, length: 0 }))).toBe('EOVERFLOW');
   expect(await refusalCode(space.mirror(device, { start: BASE + 1, length: PAGE }))).toBe('EINVAL');
   expect(await refusalCode(space.mirror(device, { start: BASE, length: PAGE + 1 }))).toBe('EINVAL');
+  const { mirror } = all;
+  for (const [start, end] of [
+    [BASE, BASE],
+    [BASE + PAGE, BASE],
+    [BASE + 1, BASE + PAGE],
+    [BASE, BASE + 1],
+  ] as const) {
+    expect(await refusalCode(mirror.migrateToDevice(start, end))).toBe('EINVAL');
+    expect(await refusalCode(mirror.migrateToSystem(start, end))).toBe('EINVAL');
+    expect(await refusalCode(mirror.makeExclusive(start, end))).toBe('EINVAL');
+  }
+  expect(await refusalCode(mirror.atomicAdd(BASE + 4, 1n))).toBe('EINVAL');
   await asBefore(all);
 });
 

@@ -120,10 +120,11 @@ it('the entries are those of the process’s page table', async () => {
     { address: BASE + 3 * PAGE, valid: false, write: false, error: true, order: 0 },
   ]);
   for (const state of states.slice(0, 3)) {
-    expect(state.device).toEqual({ write: state.write, frame: state.frame });
+    expect(state.device).toEqual({ write: state.write, frame: state.frame, exclusive: false });
     const entry = await mirror.pageTable.get(state.address + 17);
     expect(entry & ((1n << 56n) - 1n)).toBe(state.frame);
   }
+  expect(states.map(({ location }) => location)).toEqual(['system', 'system', 'zero', null]);
   expect(states[3]!.device).toBe(null);
   expect(states[3]!.frame).toBe(null);
 });

@@ -6,7 +6,7 @@ import {
   type InvalidationEvent,
   type IntervalNotifier,
 } from 'node-hmm';
-import { afterEach, expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 
 /** Where the suite runs: HMM_TEST_TARGET is 'simulation-6.1', 'simulation-6.12' or 'kernel'. */
 const target = process.env['HMM_TEST_TARGET'] ?? 'simulation-6.12';
@@ -25,18 +25,13 @@ export const BASE = 1024 * GiB;
 /** Which kernel the simulation behaves as, where the suite runs on it. */
 export const simulated: Profile = profileOf(target);
 
-const open: Hmm[] = [];
-
-afterEach(async () => {
-  for (const hmm of open.splice(0)) await hmm.close();
-});
-
 /** The bound of callbacks is far off, unless a test is about it: a guest may be slow, and no test waits for it by accident. */
 export async function openTarget(options: { callbackTimeout?: number } = { callbackTimeout: 30_000 }): Promise<Hmm> {
   const hmm = await openHmm(
     onKernel ? { backend: 'kernel', ...options } : { backend: 'simulation', kernel: simulated, ...options },
   );
-  open.push(hmm);
+  // Not by afterEach(): files that share this module (--no-isolate) would register that for the first of them alone.
+  onTestFinished(() => hmm.close());
   return hmm;
 }
 

@@ -14,7 +14,7 @@ it(
   '10,000 times open, bind, insert, fault, populate and close: the kernel has its memory back',
   { timeout: 300_000 },
   async () => {
-    const c = new Yardstick(compileYardstick());
+    const c = new Yardstick(compileYardstick('ioctls'));
     // What the first contexts cost once (slabs, per-processor caches) is not what every one costs.
     await c.ask('cycles 2000');
     dropCaches();
