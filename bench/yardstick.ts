@@ -6,12 +6,15 @@ import path from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 
 const root = path.dirname(createRequire(import.meta.url).resolve('node-hmm/package.json'));
-const SOURCE = path.join(root, 'bench', 'ioctls.c');
 
-/** Compiles the C program of this folder. @returns its path, in a new folder under the temporary one */
-export function compileYardstick(folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-'))): string {
-  const program = path.join(folder, 'ioctls');
-  execFileSync('cc', ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-static', '-o', program, SOURCE], {
+/** Compiles a C program of this folder. @returns its path, in a new folder under the temporary one */
+export function compileYardstick(
+  name: 'ioctls' | 'drivers',
+  folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-')),
+): string {
+  const program = path.join(folder, name);
+  const source = path.join(root, 'bench', `${name}.c`);
+  execFileSync('cc', ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-static', '-o', program, source], {
     stdio: 'inherit',
   });
   return program;
@@ -23,8 +26,8 @@ export class Yardstick {
   readonly #lines: Interface;
   readonly #answers: AsyncIterator<string>;
 
-  constructor(program: string) {
-    this.#child = spawn(program, { stdio: 'pipe' });
+  constructor(program: string, args: readonly string[] = []) {
+    this.#child = spawn(program, args, { stdio: 'pipe' });
     this.#child.stderr.pipe(process.stderr);
     this.#lines = createInterface({ input: this.#child.stdout });
     this.#answers = this.#lines[Symbol.asyncIterator]();
