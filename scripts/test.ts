@@ -8,18 +8,22 @@
  *   --require-vm     a machine that cannot boot kernels is a failure
  */
 import { spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { runPlantedLeg } from './testing/planted-leg.js';
-import { closingTable, single, type LegResult } from './testing/report.js';
+import { closingTable, single, type LegOutput, type LegResult } from './testing/report.js';
 import { runVitest } from './testing/run-vitest.js';
 import { runSelftestsLeg } from './testing/selftests-leg.js';
 import { runStressLeg } from './testing/stress-leg.js';
-import { runVmLeg } from './testing/vm-leg.js';
+import { runVmLeg, type Extent } from './testing/vm-leg.js';
 import { KERNELS, kernelNamed } from './vm/kernels.js';
 
 const SIMULATED = ['6.12', '6.1'];
+
+/** Each takes 4 GiB at most, of which it touches one. */
+const MACHINES_AT_ONCE = 2;
 
 /** Where the kernel's own tests are run: a kernel with everything that they ask for. */
 const SELFTESTS_ON = 'own-6.12';
@@ -30,7 +34,8 @@ interface Leg {
   readonly name: string;
   /** The kernel that it boots. */
   readonly kernel?: string;
-  run(): Promise<LegResult>;
+  /** 'short': all legs are asked for, so each takes no longer than it should. */
+  run(output: LegOutput, extent: Extent): Promise<LegResult>;
 }
 
 const legs: readonly Leg[] = [
@@ -46,10 +51,14 @@ const legs: readonly Leg[] = [
       run: () => runVitest(name, { folders: ['test/conformance', 'test/concurrency'], target: name }),
     };
   }),
-  ...KERNELS.map(({ name }) => ({ name, kernel: name, run: () => runVmLeg(name) })),
-  { name: 'planted faults', kernel: CHECKERS, run: () => runPlantedLeg('planted faults', CHECKERS) },
-  { name: 'stress', kernel: CHECKERS, run: () => runStressLeg('stress', CHECKERS) },
-  { name: 'selftests', kernel: SELFTESTS_ON, run: () => runSelftestsLeg('selftests', SELFTESTS_ON) },
+  ...KERNELS.map(({ name }) => ({
+    name,
+    kernel: name,
+    run: (output: LegOutput, extent: Extent) => runVmLeg(name, output, extent),
+  })),
+  { name: 'planted faults', kernel: CHECKERS, run: (output) => runPlantedLeg('planted faults', CHECKERS, output) },
+  { name: 'stress', kernel: CHECKERS, run: (output) => runStressLeg('stress', CHECKERS, output) },
+  { name: 'selftests', kernel: SELFTESTS_ON, run: (output) => runSelftestsLeg('selftests', SELFTESTS_ON, output) },
 ];
 
 /** The main job, on the simulation, as a newcomer runs it. */
@@ -70,7 +79,13 @@ function noMachine(): string | undefined {
   return undefined;
 }
 
-function chosen(args: readonly string[]): { chosen: readonly Leg[]; requireVm: boolean } {
+interface Choice {
+  readonly chosen: readonly Leg[];
+  readonly requireVm: boolean;
+  readonly extent: Extent;
+}
+
+function chosen(args: readonly string[]): Choice {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -88,19 +103,51 @@ function chosen(args: readonly string[]): { chosen: readonly Leg[]; requireVm: b
     if (kernel === undefined) return values.sim;
     return kernels.length > 0 ? kernels.includes(kernel) : values.vm;
   };
-  return { chosen: legs.filter(wanted), requireVm: values['require-vm'] };
+  const extent = kernels.length > 0 ? 'all' : 'short';
+  return { chosen: legs.filter(wanted), requireVm: values['require-vm'], extent };
+}
+
+/**
+ * A guest keeps one processor busy, mostly: that is what the tests of the conformance suite are kept on. So as many legs at a time as there are
+ * processors; each prints when it has ended, a single one as it goes.
+ */
+async function runMachines(machines: readonly Leg[], extent: Extent): Promise<LegResult[]> {
+  const results = new Map<Leg, LegResult>();
+  const waiting = [...machines];
+  const one = async (): Promise<void> => {
+    for (let leg = waiting.shift(); leg !== undefined; leg = waiting.shift()) {
+      const { name } = leg;
+      const title = `\n=== ${name}\n`;
+      const kept: Buffer[] = [];
+      if (machines.length === 1) process.stdout.write(title);
+      const result = await leg.run((text) => {
+        if (machines.length === 1) process.stdout.write(text);
+        else kept.push(Buffer.from(text as string));
+      }, extent);
+      if (machines.length > 1) process.stdout.write(Buffer.concat([Buffer.from(title), ...kept]));
+      results.set(leg, result);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(MACHINES_AT_ONCE, availableParallelism()) }, one));
+  return machines.flatMap((leg) => results.get(leg) ?? []);
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { chosen: wanted, requireVm } = chosen(args);
+  const { chosen: wanted, requireVm, extent } = chosen(args);
   const results: LegResult[] = [];
+  const machines: Leg[] = [];
   for (const leg of wanted) {
-    console.log(`\n=== ${leg.name}`);
     const missing = leg.kernel === undefined ? undefined : noMachine();
-    if (missing === undefined) results.push(await leg.run());
-    else if (requireVm) results.push(single(leg.name, false, missing));
-    else results.push({ leg: leg.name, passed: 0, failed: 0, skipped: 1, notes: [`skipped: ${missing}`] });
+    if (missing !== undefined && requireVm) results.push(single(leg.name, false, missing));
+    else if (missing !== undefined) {
+      results.push({ leg: leg.name, passed: 0, failed: 0, skipped: 1, notes: [`skipped: ${missing}`] });
+    } else if (leg.kernel !== undefined) machines.push(leg);
+    else {
+      console.log(`\n=== ${leg.name}`);
+      results.push(await leg.run((text) => void process.stdout.write(text), extent));
+    }
   }
+  results.push(...(await runMachines(machines, extent)));
   console.log(`\n${closingTable(results)}`);
   return results.some((result) => result.failed > 0) ? 1 : 0;
 }

@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
 
+/** Where a leg's output goes: legs that run at the same time must not mix theirs. */
+export type LegOutput = (text: string | Buffer) => void;
+
 /** What became of one leg of the tests. */
 export interface LegResult {
   readonly leg: string;

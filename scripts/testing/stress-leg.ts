@@ -1,12 +1,12 @@
 import { STRESS_PROGRAMS, runStress } from '../stress/run.js';
 import { VmError } from '../vm/errors.js';
-import { merge, single, type LegResult } from './report.js';
+import { merge, single, type LegOutput, type LegResult } from './report.js';
 
 /** Seconds of the fuzzer in every run of the tests; more is for npm run stress. */
 const SECONDS = 30;
 
 /** The programs that strain the module, each one test. */
-export async function runStressLeg(leg: string, kernel: string): Promise<LegResult> {
+export async function runStressLeg(leg: string, kernel: string, output: LegOutput): Promise<LegResult> {
   const results: LegResult[] = [];
   for (const program of STRESS_PROGRAMS) {
     try {
@@ -15,8 +15,8 @@ export async function runStressLeg(leg: string, kernel: string): Promise<LegResu
         program,
         seconds: SECONDS,
         seed: Math.floor(Date.now() / 86_400_000),
-        progress: (line) => void process.stderr.write(`${leg}: ${line}\n`),
-        output: (chunk) => void process.stdout.write(chunk),
+        progress: (line) => output(`${leg}: ${line}\n`),
+        output,
       });
       results.push(single(program, complaints.length === 0, complaints.join('\n') || undefined));
     } catch (error) {
