@@ -41,7 +41,8 @@ interface Leg {
 const legs: readonly Leg[] = [
   {
     name: 'unit',
-    run: () => runVitest('unit', { folders: ['test/unit', 'test/simulation', 'test/kernel', 'test/scripts'] }),
+    run: () =>
+      runVitest('unit', { folders: ['test/unit', 'test/simulation', 'test/kernel', 'test/scripts', 'test/explore'] }),
   },
   { name: 'start', run: async () => start() },
   ...SIMULATED.map((version) => {

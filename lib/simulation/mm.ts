@@ -16,14 +16,15 @@ import type { Profile } from './profile.js';
 import type { NotifierRange } from './notifiers.js';
 
 /** The function of mm that changes the page table once the callbacks have returned. */
-const CHANGES: { readonly [event in InvalidationEvent]: string } = {
+const CHANGES: { readonly [event in InvalidationEvent]: string | null } = {
   unmap: 'zap_pte_range',
   clear: 'zap_pte_range',
   'protection-vma': 'change_pte_range',
   'protection-page': 'copy_pte_range',
   'soft-dirty': 'clear_soft_dirty',
   release: 'mmu_notifier_release',
-  migrate: 'migrate_vma_collect_pmd',
+  // It has points of its own, one for each table (migrate.ts).
+  migrate: null,
   exclusive: 'page_make_device_exclusive_one',
 };
 
@@ -104,7 +105,8 @@ export class Mm {
     const callbacks = subscriptions.start(range);
     if (callbacks !== null) yield* callbacks;
     // The callbacks have returned, and the page table is as it was.
-    if (this.engine.preemptive) yield CHANGES[event];
+    const change = CHANGES[event];
+    if (this.engine.preemptive && change !== null) yield change;
     return range;
   }
 

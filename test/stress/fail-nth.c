@@ -2,7 +2,7 @@
 /*
  * Makes every memory allocation on the way of a request fail, one after the other: the first in one run of the request, the second
  * in the next, until a run gets through without one having failed (the kernel's fail-nth, which needs FAULT_INJECTION,
- * FAILSLAB and FAIL_PAGE_ALLOC). Each must end in success or in an errno that says so, must leave everything usable
+ * FAILSLAB and FAIL_PAGE_ALLOC; and with FAULT_INJECTION_USERCOPY every copy from and to user memory as well). Each must end in success or in an errno that says so, must leave everything usable
  * (the same request succeeds right after, and the memory holds the bytes that it held), and nothing may leak: that is for
  * kmemleak, and for who boots the kernel, to say.
  *
@@ -40,29 +40,37 @@ static void fail(const char *what)
 	exit(1);
 }
 
-static void arm(unsigned long nth)
+static bool set_nth(unsigned long nth)
 {
 	char text[32];
 	int size = snprintf(text, sizeof(text), "%lu", nth);
 
-	if (pwrite(nth_file, text, size, 0) != size)
+	return pwrite(nth_file, text, size, 0) == size;
+}
+
+static void arm(unsigned long nth)
+{
+	if (!set_nth(nth))
 		fail("fail-nth cannot be set");
 }
 
-/* True if an allocation was made to fail since arm(). */
+/* True if something was made to fail since arm(). */
 static bool disarm(void)
 {
 	char text[32] = "";
+	bool failed = pread(nth_file, text, sizeof(text) - 1, 0) > 0 && atol(text) == 0;
 
-	if (pread(nth_file, text, sizeof(text) - 1, 0) <= 0)
-		fail("fail-nth cannot be read");
-	arm(0);
-	return atol(text) == 0;
+	/* The copies of reading it and of setting it count as all do: it may be them that fail, but then no other does. */
+	if (!set_nth(0))
+		arm(0);
+	return failed;
 }
+
+static bool zeroed; /* the memory holds nothing but zeros */
 
 static unsigned char byte_of(uint64_t index)
 {
-	return (unsigned char)(index * 31 + (index >> 12) + 7);
+	return zeroed ? 0 : (unsigned char)(index * 31 + (index >> 12) + 7);
 }
 
 static void fill(void)
@@ -70,6 +78,7 @@ static void fill(void)
 	unsigned char *memory = (unsigned char *)ARENA;
 	uint64_t index;
 
+	zeroed = false;
 	for (index = 0; index < LENGTH; index++)
 		memory[index] = byte_of(index);
 }
@@ -180,6 +189,7 @@ static void mirrored_untouched(void)
 {
 	mirrored();
 	must(madvise((void *)ARENA, LENGTH, MADV_DONTNEED) ? errno : 0, "madvise");
+	zeroed = true;
 }
 
 static void begun(void)
@@ -415,49 +425,45 @@ struct step {
 	void (*prepare)(void);
 	int (*run)(void);
 	void (*finish)(void);
-	/* EFAULT is how the kernel says that a page could not be faulted in; EBUSY and ENOENT, in dmirror's ABI, that a page is not there. */
-	int also[3];
+	int also; /* an errno that only this one may give, beside ENOMEM and EFAULT */
 };
 
 static const struct step steps[] = {
-	{ "open", renew, open_context, close_context, { 0 } },
-	{ "insert", mirrored, do_insert, close_context, { 0 } },
-	{ "range_fault", begun, do_range_fault, close_context, { EFAULT } },
-	{ "populate", mirrored_untouched, do_populate, close_context, { EFAULT } },
-	{ "snapshot", mirrored, do_snapshot, close_context, { 0 } },
-	{ "read", mirrored, do_read, close_context, { EFAULT } },
-	{ "write", mirrored, do_write, close_context, { EFAULT } },
-	{ "query", mirrored, do_query, close_context, { 0 } },
-	{ "device_read", with_entries, do_device_read, close_context, { 0 } },
-	{ "to_device", mirrored, do_to_device, close_context, { 0 } },
-	{ "to_system", on_device, do_to_system, close_context, { 0 } },
-	{ "exclusive", mirrored, do_exclusive, close_context, { EFAULT } },
-	{ "atomic", mirrored, do_atomic, close_context, { EFAULT } },
-	{ "read of exclusive", exclusive, do_read, close_context, { EFAULT } },
-	{ "read on the device", on_device, do_read, close_context, { EFAULT } },
-	{ "evict", on_device, do_evict, close_context, { 0 } },
-	{ "cpu_fault", on_device, do_cpu_fault, close_context, { EFAULT, ENOMEM } },
-	{ "close", on_device, do_close, close_context, { 0 } },
-	{ "dmirror_open", renew, do_dmirror_open, close_dmirror, { 0 } },
-	{ "dmirror_read", dmirrored, do_dmirror_read, close_dmirror, { EFAULT } },
-	{ "dmirror_write", dmirrored, do_dmirror_write, close_dmirror, { EFAULT } },
-	{ "dmirror_to_dev", dmirrored, do_dmirror_to_dev, close_dmirror, { ENOENT } },
-	{ "dmirror_to_sys", dmirrored_on_device, do_dmirror_to_sys, close_dmirror, { 0 } },
-	{ "dmirror_snapshot", dmirrored, do_dmirror_snapshot, close_dmirror, { 0 } },
-	{ "dmirror_exclusive", dmirrored, do_dmirror_exclusive, close_dmirror, { EFAULT, EBUSY } },
-	{ "dmirror_release", dmirrored_on_device, do_dmirror_release, close_dmirror, { 0 } },
+	{ "open", renew, open_context, close_context, 0 },
+	{ "insert", mirrored, do_insert, close_context, 0 },
+	{ "range_fault", begun, do_range_fault, close_context, 0 },
+	{ "populate", mirrored_untouched, do_populate, close_context, 0 },
+	{ "snapshot", mirrored, do_snapshot, close_context, 0 },
+	{ "read", mirrored, do_read, close_context, 0 },
+	{ "write", mirrored, do_write, close_context, 0 },
+	{ "query", mirrored, do_query, close_context, 0 },
+	{ "device_read", with_entries, do_device_read, close_context, 0 },
+	{ "to_device", mirrored, do_to_device, close_context, 0 },
+	{ "to_system", on_device, do_to_system, close_context, 0 },
+	{ "exclusive", mirrored, do_exclusive, close_context, 0 },
+	{ "atomic", mirrored, do_atomic, close_context, 0 },
+	{ "read of exclusive", exclusive, do_read, close_context, 0 },
+	{ "read on the device", on_device, do_read, close_context, 0 },
+	{ "evict", on_device, do_evict, close_context, 0 },
+	{ "cpu_fault", on_device, do_cpu_fault, close_context, 0 },
+	{ "close", on_device, do_close, close_context, 0 },
+	{ "dmirror_open", renew, do_dmirror_open, close_dmirror, 0 },
+	{ "dmirror_read", dmirrored, do_dmirror_read, close_dmirror, 0 },
+	{ "dmirror_write", dmirrored, do_dmirror_write, close_dmirror, 0 },
+	{ "dmirror_to_dev", dmirrored, do_dmirror_to_dev, close_dmirror, ENOENT },
+	{ "dmirror_to_sys", dmirrored_on_device, do_dmirror_to_sys, close_dmirror, 0 },
+	{ "dmirror_snapshot", dmirrored, do_dmirror_snapshot, close_dmirror, 0 },
+	{ "dmirror_exclusive", dmirrored, do_dmirror_exclusive, close_dmirror, EBUSY },
+	{ "dmirror_release", dmirrored_on_device, do_dmirror_release, close_dmirror, 0 },
 };
 
+/*
+ * EFAULT: a copy from or to user memory failed, or a page could not be faulted in, which hmm_range_fault() says so. EBUSY and
+ * ENOENT, in dmirror's ABI: the device has not got the page.
+ */
 static bool allowed(const struct step *step, int error)
 {
-	unsigned int index;
-
-	if (!error || error == ENOMEM)
-		return true;
-	for (index = 0; index < 3; index++)
-		if (error == step->also[index])
-			return true;
-	return false;
+	return !error || error == ENOMEM || error == EFAULT || error == step->also;
 }
 
 static void run_step(const struct step *step)
@@ -487,7 +493,7 @@ static void run_step(const struct step *step)
 		if (!injected)
 			break;
 	}
-	printf("%-20s %4lu allocations made to fail, %4lu of them an error\n", step->name, nth - 1, failed);
+	printf("%-20s %4lu made to fail, %4lu of them an error\n", step->name, nth - 1, failed);
 	if (nth > most) {
 		errno = ERANGE;
 		fail("more allocations than --most says");
@@ -497,7 +503,7 @@ static void run_step(const struct step *step)
 
 static void run_module_step(void)
 {
-	static const struct step step = { "load", nothing, load_module, nothing, { EBUSY } };
+	static const struct step step = { "load", nothing, load_module, nothing, EBUSY };
 	unsigned long nth, failed = 0;
 	bool injected;
 	int error;
@@ -518,7 +524,7 @@ static void run_module_step(void)
 		if (!error)
 			unload_module();
 	}
-	printf("%-20s %4lu allocations made to fail, %4lu of them an error\n", "load", nth - 1, failed);
+	printf("%-20s %4lu made to fail, %4lu of them an error\n", "load", nth - 1, failed);
 }
 
 static void configure(const char *file, const char *value)

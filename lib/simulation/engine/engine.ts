@@ -114,7 +114,7 @@ export class Engine {
   locks: LockObserver | null = null;
   /** The simulations that run on it, for those who look into them. */
   readonly machines: object[] = [];
-  readonly #asleep = new Set<Task>();
+  readonly #asleep: Task[] = [];
   #nextId = 1;
   /** Without a scheduler: woken tasks, in the order of waking. With one: all that can go on, ascending by id. */
   #runnable: Task[] = [];
@@ -167,7 +167,8 @@ export class Engine {
   wake(task: Task): void {
     if (this.preemptive) {
       task.since = this.steps;
-      this.#asleep.delete(task);
+      const asleep = this.#asleep.indexOf(task);
+      if (asleep >= 0) this.#asleep.splice(asleep, 1);
       this.#insert(task);
       if (this.#depth === 0) this.conductor.woken();
       return;
@@ -178,7 +179,7 @@ export class Engine {
 
   /** Tasks that wait for something, under a scheduler. */
   asleep(): readonly Task[] {
-    return [...this.#asleep];
+    return this.#asleep;
   }
 
   /** A callback of the program's begins: what it does is part of this step. */
@@ -221,8 +222,9 @@ export class Engine {
       const goesOn = this.#advance(task);
       this.#last = goesOn ? task : null;
       if (!goesOn) {
-        runnable.splice(runnable.indexOf(task), 1);
-        if (!task.done) this.#asleep.add(task);
+        if (runnable.length === 1) runnable.pop();
+        else runnable.splice(runnable.indexOf(task), 1);
+        if (!task.done) this.#asleep.push(task);
       }
       step.to = task.at;
       step.outcome = goesOn ? 'runnable' : task.done ? 'ended' : 'asleep';
@@ -256,7 +258,7 @@ export class Engine {
     const goesOn = this.#advance(task);
     if (task.done) return outcomeOf<T>(task);
     if (goesOn) this.#insert(task);
-    else this.#asleep.add(task);
+    else this.#asleep.push(task);
     const promise = this.#promise<T>(task);
     this.conductor.leaveHost();
     return promise;
@@ -264,10 +266,8 @@ export class Engine {
 
   #promise<T>(task: Task): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      task.settle = () => {
-        if (task.error !== null) reject(task.error);
-        else resolve(task.value as T);
-      };
+      task.resolve = resolve as (value: unknown) => void;
+      task.reject = reject;
     });
   }
 
@@ -314,10 +314,11 @@ export class Engine {
     task.done = true;
     task.value = value;
     task.error = error;
-    if (task.settle === null) return;
+    if (task.resolve === null) return;
     this.#step.host = true;
     if (this.preemptive) this.conductor.enterHost();
-    task.settle();
+    if (error === null) task.resolve(value);
+    else task.reject!(error);
   }
 
   #drain(): void {
@@ -326,6 +327,10 @@ export class Engine {
 
   #insert(task: Task): void {
     let at = this.#runnable.length;
+    if (at === 0 || this.#runnable[at - 1]!.id < task.id) {
+      this.#runnable.push(task);
+      return;
+    }
     while (at > 0 && this.#runnable[at - 1]!.id > task.id) at--;
     this.#runnable.splice(at, 0, task);
   }

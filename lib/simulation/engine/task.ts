@@ -34,8 +34,9 @@ export class Task implements TaskView {
   done = false;
   value: unknown = undefined;
   error: Error | null = null;
-  /** Set once somebody holds a promise of the outcome. */
-  settle: (() => void) | null = null;
+  /** Of the promise of the outcome, once somebody holds it. */
+  resolve: ((value: unknown) => void) | null = null;
+  reject: ((error: Error) => void) | null = null;
   since = 0;
 
   constructor(

@@ -1,0 +1,128 @@
+/**
+ * The order in which threads take locks, over a whole exploration, as lockdep does: if one ever takes B with A held, and one A with B held, that is a
+ * deadlock waiting for its interleaving, and told even where the two have not met. Locks are told apart by kind and by number within
+ * the kind, so that those of different executions of a scenario are the same.
+ */
+import type { LockObserver } from '../simulation/engine/engine.js';
+import type { Violation } from './violation.js';
+
+/** What all executions of an exploration have seen: lock by lock, those taken with it held, and by whom. */
+export type LockGraph = Map<string, Map<string, string>>;
+
+export function mergeLocks(one: LockGraph, other: LockGraph): LockGraph {
+  const merged: LockGraph = new Map([...one].map(([held, wanted]) => [held, new Map(wanted)]));
+  for (const [held, wanted] of other) merged.set(held, new Map([...(merged.get(held) ?? []), ...wanted]));
+  return merged;
+}
+
+/** A lock that can be come to again from itself, or null. */
+export function reversedLock(graph: LockGraph): string | null {
+  for (const lock of graph.keys()) if (pathOf(graph, lock, lock) !== null) return lock;
+  return null;
+}
+
+/** From one lock to another along what has been seen, or null. */
+function pathOf(
+  graph: LockGraph,
+  from: string,
+  to: string,
+  seen = new Set<string>(),
+): { from: string; to: string; who: string }[] | null {
+  if (seen.has(from)) return null;
+  seen.add(from);
+  for (const [next, who] of graph.get(from) ?? []) {
+    if (next === to) return [{ from, to: next, who }];
+    const rest = pathOf(graph, next, to, seen);
+    if (rest !== null) return [{ from, to: next, who }, ...rest];
+  }
+  return null;
+}
+
+interface Held {
+  readonly lock: object;
+  readonly name: string;
+}
+
+export interface LockOrderHost {
+  /** The thread that runs now; -1 before the tasks begin. */
+  thread(): number;
+  /** What it is doing. */
+  describe(): string;
+  report(violation: Violation): void;
+}
+
+export class LockOrder implements LockObserver {
+  readonly #graph: LockGraph;
+  readonly #host: LockOrderHost;
+  readonly #names = new Map<object, string>();
+  readonly #counts = new Map<string, number>();
+  readonly #held = new Map<number, Held[]>();
+
+  constructor(graph: LockGraph, host: LockOrderHost) {
+    this.#graph = graph;
+    this.#host = host;
+  }
+
+  created(lock: object, kind: string): void {
+    // By who makes it and in which order: what is made before the tasks begin has the same name in all executions.
+    const thread = this.#host.thread();
+    const key = `${kind} ${thread}`;
+    const number = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, number);
+    const which = number === 1 ? kind : `${kind} ${number}`;
+    this.#names.set(lock, thread < 0 ? which : `${which} of ${this.#host.describe()}`);
+  }
+
+  acquiring(lock: object, kind: string): void {
+    const held = this.#held.get(this.#host.thread());
+    if (held === undefined || held.length === 0) return;
+    const wanted = this.#names.get(lock) ?? kind;
+    for (const { name } of held) if (name !== wanted) this.#order(name, wanted);
+  }
+
+  acquired(lock: object, kind: string): void {
+    this.acquiring(lock, kind);
+    const thread = this.#host.thread();
+    if (thread < 0) return;
+    const entry = { lock, name: this.#names.get(lock) ?? kind };
+    const held = this.#held.get(thread);
+    if (held === undefined) this.#held.set(thread, [entry]);
+    else held.push(entry);
+  }
+
+  released(lock: object): void {
+    const own = this.#held.get(this.#host.thread());
+    if (own !== undefined && remove(own, lock)) return;
+    // A lock may be released by another thread than the one that took it.
+    for (const held of this.#held.values()) if (remove(held, lock)) return;
+  }
+
+  mustNotSleep(event: string): void {
+    this.#host.report({
+      kind: 'blocking-callback',
+      message: `invalidate('${event}') waits, though the invalidation is not blockable: it may be the OOM reaper’s, and must be answered at once, with false if need be`,
+    });
+  }
+
+  /** One more pair, unless it has been seen; a violation if the reverse has. */
+  #order(held: string, wanted: string): void {
+    let after = this.#graph.get(held);
+    if (after === undefined) this.#graph.set(held, (after = new Map<string, string>()));
+    if (after.has(wanted)) return;
+    const path = pathOf(this.#graph, wanted, held);
+    after.set(wanted, this.#host.describe());
+    if (path === null) return;
+    const order = path.map(({ from, to, who }) => `${who} takes '${to}' with '${from}' held`);
+    this.#host.report({
+      kind: 'lock-order',
+      message: `${this.#host.describe()} takes '${wanted}' with '${held}' held, but ${order.join(', and ')}: some interleaving of the two waits for ever`,
+    });
+  }
+}
+
+function remove(held: Held[], lock: object): boolean {
+  const at = held.findIndex((each) => each.lock === lock);
+  if (at < 0) return false;
+  held.splice(at, 1);
+  return true;
+}

@@ -1,0 +1,188 @@
+/**
+ * What must hold after every step: a valid entry of a device names the page that the process has there, with no more permission, unless an invalidation that
+ * covers it is under way whose callback has not returned; and a callback that has returned has left no entry of its range.
+ */
+import { PAGE } from '../simulation/layout.js';
+import { Simulation } from '../simulation/simulation.js';
+import { ViolationError, hex, violation } from './violation.js';
+import { translationOf } from '../simulation/invariant.js';
+import type { IntervalNotifier, NotifierRange } from '../simulation/notifiers.js';
+import type { Mm } from '../simulation/mm.js';
+
+/** An entry of a device, reduced to what matters. */
+export interface DeviceEntry {
+  readonly frame: number;
+  readonly write: boolean;
+  readonly exclusive: boolean;
+}
+
+/** The page table of one device, over the interval of its notifier. */
+export interface WatchedTable {
+  readonly name: string;
+  readonly mm: Mm;
+  readonly notifier: IntervalNotifier;
+  /** Whose table it is; null where nobody has said, and no private memory is expected. */
+  readonly device: number | null;
+  /** null: none. */
+  entry(address: number): DeviceEntry | null;
+}
+
+/** Pages that a scenario may have watched: more would make every step slow. */
+export const MAX_WATCHED_PAGES = 4096;
+
+export class Oracle {
+  readonly tables: WatchedTable[] = [];
+  /** Whether the last look found a driver's own table other than the one before. */
+  changed = false;
+  /** What the driver's own tables held then, a number for each of their pages. */
+  #held: number[] = [];
+  readonly #machines: readonly object[];
+  #mirrors: Map<object, WatchedTable> | null = null;
+
+  constructor(machines: readonly object[]) {
+    this.#machines = machines;
+  }
+
+  /** What is wrong, or null. */
+  check(): ViolationError | null {
+    this.changed = false;
+    if (this.#machines.length === 0) return null;
+    try {
+      let page = 0;
+      for (const table of this.tables) page = this.#checkOwn(table, page);
+      for (const machine of this.#machines) {
+        if (!(machine instanceof Simulation)) continue;
+        for (const space of machine.spaces) for (const ops of space.mirrors) checkMirror(this.#mirror(space.mm, ops));
+      }
+      return null;
+    } catch (error) {
+      if (error instanceof ViolationError) return error;
+      throw error;
+    }
+  }
+
+  #checkOwn(table: WatchedTable, from: number): number {
+    let page = from;
+    let wrong: ViolationError | null = null;
+    const { notifier } = table;
+    for (let at = pageStart(notifier.start); at < notifier.end; at += PAGE) {
+      const entry = table.entry(at);
+      const held = entry === null ? 0 : entry.write ? -entry.frame : entry.frame;
+      if (this.#held[page] !== held) {
+        this.#held[page] = held;
+        this.changed = true;
+      }
+      page++;
+      if (entry !== null) wrong ??= checkEntry(table, at, entry);
+    }
+    if (wrong !== null) throw wrong;
+    return page;
+  }
+
+  /** What every watched page is on both sides, for a timeline. */
+  *states(): Generator<{ key: string; text: string }> {
+    const spaces = new Set<Mm>();
+    for (const table of this.#all()) {
+      spaces.add(table.mm);
+      for (let at = pageStart(table.notifier.start); at < table.notifier.end; at += PAGE) {
+        yield { key: `${table.name} ${hex(at)}`, text: describeEntry(table.entry(at)) };
+        const actual = translationOf(table.mm, at, table.device ?? -1);
+        yield { key: `process ${hex(at)}`, text: describeEntry(actual.frame === 0 ? null : actual) };
+      }
+    }
+  }
+
+  *#all(): Generator<WatchedTable> {
+    yield* this.tables;
+    for (const machine of this.#machines) {
+      if (!(machine instanceof Simulation)) continue;
+      for (const space of machine.spaces) for (const ops of space.mirrors) yield this.#mirror(space.mm, ops);
+    }
+  }
+
+  #mirror(mm: Mm, ops: MirrorLike): WatchedTable {
+    this.#mirrors ??= new Map();
+    let table = this.#mirrors.get(ops);
+    if (table !== undefined) return table;
+    const { pageTable } = ops;
+    const name = this.#mirrors.size === 0 ? 'mirror' : `mirror ${this.#mirrors.size + 1}`;
+    table = {
+      name,
+      mm,
+      notifier: ops.notifier!,
+      device: ops.device,
+      entry(address) {
+        const frame = pageTable.frame(address, false);
+        if (frame === 0) return null;
+        return { frame, write: pageTable.frame(address, true) !== 0, exclusive: false };
+      },
+    };
+    this.#mirrors.set(ops, table);
+    return table;
+  }
+}
+
+interface MirrorLike {
+  readonly notifier: IntervalNotifier | null;
+  readonly device: number;
+  readonly pageTable: { frame(address: number, write: boolean): number };
+}
+
+function pageStart(address: number): number {
+  return address - (address % PAGE);
+}
+
+function checkMirror(table: WatchedTable): void {
+  const { notifier } = table;
+  // A mirror may span a terabyte; a scenario that touches more than this of it is not for looking at page by page.
+  const end = Math.min(notifier.end, notifier.start + MAX_WATCHED_PAGES * PAGE);
+  for (let at = pageStart(notifier.start); at < end; at += PAGE) {
+    const entry = table.entry(at);
+    const wrong = entry === null ? null : checkEntry(table, at, entry);
+    if (wrong !== null) throw wrong;
+  }
+}
+
+function checkEntry(table: WatchedTable, address: number, entry: DeviceEntry): ViolationError | null {
+  const { mm, notifier, device, name } = table;
+  let pending = false;
+  for (const range of mm.subscriptions?.underway ?? []) {
+    if (range.start >= address + PAGE || range.end <= address) continue;
+    const own = range.owner !== null && range.owner === device;
+    if (range.told?.includes(notifier) === true && !own) {
+      return violation(
+        'unfinished-invalidate',
+        `invalidate('${range.event}', ${describeRange(range)}) has returned, and ${name} still maps ${hex(address)} (${describeEntry(entry)}): ` +
+          'the kernel takes the page away next, and the device would go on using it',
+      );
+    }
+    pending = true;
+  }
+  if (pending) return null;
+  const actual = translationOf(mm, address, device ?? -1);
+  if (actual.frame !== entry.frame) {
+    const has = actual.frame === 0 ? 'has no page there' : `has frame ${actual.frame} there`;
+    return violation(
+      'stale-entry',
+      `${name} maps ${hex(address)} to frame ${entry.frame}, but the process ${has}, and no invalidation is under way: ` +
+        'the device reads and writes memory that is not the process’s any more',
+    );
+  }
+  if (entry.write && !actual.write) {
+    return violation(
+      'stale-entry',
+      `${name} may write ${hex(address)} (frame ${entry.frame}), but the process may not, and no invalidation is under way: ` +
+        'the device would write where a copy or a protection was asked for',
+    );
+  }
+  return null;
+}
+
+function describeRange({ start, end }: NotifierRange): string {
+  return `[${hex(start)}, ${end === 2 ** 64 ? 'end of memory' : hex(end)})`;
+}
+
+function describeEntry(entry: DeviceEntry | null): string {
+  if (entry === null) return 'none';
+  return `frame ${entry.frame}${entry.exclusive ? ', exclusive' : entry.write ? ', writable' : ', read-only'}`;
+}

@@ -1,0 +1,36 @@
+/** Random walks: a uniform choice at every step, and PCT. Each execution has a seed of its own, so each can be had again. */
+import { Xorshift } from './xorshift.js';
+import type { Scheduler, TaskView } from '../../scheduler.js';
+
+export class RandomScheduler implements Scheduler {
+  readonly #executions: number;
+  readonly #seeds: Xorshift;
+  #random: Xorshift;
+  #left: number;
+
+  constructor(seed: bigint, executions: number) {
+    this.#executions = executions;
+    this.#left = executions;
+    this.#seeds = new Xorshift(seed);
+    this.#random = this.#seeds;
+  }
+
+  newExecution(): boolean {
+    if (this.#left === 0) return false;
+    this.#left--;
+    this.#random = new Xorshift(this.#seeds.next());
+    return true;
+  }
+
+  nextTask(runnable: readonly TaskView[]): number {
+    return runnable[runnable.length === 1 ? 0 : this.#random.below(runnable.length)]!.id;
+  }
+
+  nextU64(): bigint {
+    return this.#random.next();
+  }
+
+  get executions(): number {
+    return this.#executions - this.#left;
+  }
+}
