@@ -14,13 +14,19 @@ it.each([
   expect(error.message).toMatch(name);
 });
 
-it('both devices can be opened by their names, and each is the one it says', async () => {
-  for (const device of ['/dev/hmm_mirror0', '/dev/hmm_mirror1']) {
-    await using hmm = await openHmm({ backend: 'kernel', device });
+it('every device can be opened by its name, and they are the ones that the features speak of', async () => {
+  // As the module makes them by default, and as the runner reserves memory: 64 MiB private, 256 MiB coherent.
+  for (const id of [0, 1, 2, 3]) {
+    await using hmm = await openHmm({ backend: 'kernel', device: `/dev/hmm_mirror${id}` });
     expect(hmm.backend).toBe('kernel');
-    expect(hmm.devices.map(({ id, kind, capacity }) => ({ id, kind, capacity }))).toEqual([
-      { id: 0, kind: 'none', capacity: 0 },
-      { id: 1, kind: 'none', capacity: 0 },
+    expect(hmm.features.deviceCoherent).toBe(true);
+    const first = hmm.features.devicePrivate ? { kind: 'private', capacity: 16384 } : { kind: 'none', capacity: 0 };
+    const second = { kind: 'coherent', capacity: 65536 };
+    expect(hmm.devices.map(({ id: device, kind, capacity }) => ({ id: device, kind, capacity }))).toEqual([
+      { id: 0, ...first },
+      { id: 1, ...first },
+      { id: 2, ...second },
+      { id: 3, ...second },
     ]);
   }
 });
