@@ -1,5 +1,5 @@
 /** The workload process by itself, with no device: what of the kernel backend can be tested where the module is not. */
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { loadAddon } from '../../lib/kernel/addon.js';
 import { Workload } from '../../lib/kernel/workload.js';
 
@@ -10,14 +10,10 @@ export const PAGE = 4096;
 /** A gibibyte that nothing else of the process lies in. */
 export const BASE = 2 ** 40;
 
-const started: Workload[] = [];
-
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((workload) => workload.exit()));
-});
-
+/** The workload ends with the test that it belongs to. */
 export function keep(workload: Workload): Workload {
-  started.push(workload);
+  // Not by afterEach(): files that share this module (--no-isolate) would register that for the first of them alone.
+  onTestFinished(() => workload.exit());
   return workload;
 }
 
