@@ -216,7 +216,11 @@ export interface BackendMirror {
    * EFAULT (with address): nothing is mapped there, or the process has gone.
    */
   read(address: number, length: number, into?: Uint8Array): MaybePromise<Uint8Array>;
-  /** Stores by the device. EPERM (with address): the mapping is read-only. `done` tells the bytes stored before. */
+  /**
+   * Stores by the device. EPERM (with address): the mapping is read-only. EFAULT: as of read; and a page of the device's own private
+   * memory that is read-only (after a fork, or mprotect there and back): hmm_range_fault ignores requests for those, and never makes
+   * them writable. `done` tells the bytes stored before.
+   */
   write(address: number, bytes: Uint8Array): MaybePromise<void>;
   /**
    * migrate_vma to the memory of the mirror's device, VMA by VMA, in parts of 512 naturally aligned pages. `migrated` counts the

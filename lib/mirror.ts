@@ -105,7 +105,8 @@ export class Mirror implements AsyncDisposable {
   /**
    * The retry loop: fills the device page table for [start, end), which lies inside the span, and faults what is missing.
    * @returns the valid entries of the range, and how often the loop began again
-   * @throws {HmmError} EFAULT: no mapping, or the process has gone; EPERM: `write` on a read-only mapping; EINVAL
+   * @throws {HmmError} EFAULT: no mapping, the process has gone, or `write` on a page of the device's own private memory that is read-only;
+   * EPERM: `write` on a read-only mapping; EINVAL
    */
   async populate(
     start: number,
@@ -150,7 +151,10 @@ export class Mirror implements AsyncDisposable {
     }
   }
 
-  /** The device stores `bytes`. EPERM where the mapping is read-only, EFAULT where there is none; `done` tells how much was stored. */
+  /**
+   * The device stores `bytes`. EPERM where the mapping is read-only; EFAULT where there is none, and where the page is in the device's own
+   * private memory and read-only; `done` tells how much was stored.
+   */
   write(address: number, bytes: Uint8Array): Promise<void> {
     try {
       checkSpan(address, checkBytes(bytes, 'bytes').length, 'address', 'bytes.length');
