@@ -5,6 +5,9 @@ import { checkSimulatedDevices, type SimulatedDevice } from './simulated-devices
 import { openSimulation } from './simulation/index.js';
 import { checkInteger, checkKeys, checkOneOf, orElse } from './validate.js';
 
+/** 64 GiB, the memory of the simulated machine. */
+const MAX_HUGE_PAGES = 2 ** 15;
+
 export interface OpenHmmOptions {
   /** 'auto' (default): the kernel if the module is loaded and the addon built, else the simulation. */
   readonly backend?: 'auto' | 'kernel' | 'simulation';
@@ -16,12 +19,14 @@ export interface OpenHmmOptions {
   readonly scheduler?: Scheduler;
   /** Simulation: up to 8 devices, by id. Default: two with private and two with coherent memory, as the module has where the kernel can. */
   readonly devices?: readonly SimulatedDevice[];
+  /** Simulation: the pool of MAP_HUGETLB (vm.nr_hugepages), in pages of 2 MiB, up to 32768: as many as the machine has memory for. Default 64. */
+  readonly hugePages?: number;
   /** Milliseconds for which an operation waits for an invalidate() callback, 1 to 60000. Default 1000, on the kernel the module's parameter. */
   readonly callbackTimeout?: number;
 }
 
 /**
- * Opens a kernel to work with. An option that only the simulation has ('kernel', 'scheduler', 'devices') makes 'auto' mean the simulation.
+ * Opens a kernel to work with. An option that only the simulation has ('kernel', 'scheduler', 'devices', 'hugePages') makes 'auto' mean the simulation.
  * @throws {HmmError} ERR_HMM_NO_KERNEL, with what is missing, if the kernel was asked for and cannot be had
  */
 export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
@@ -31,19 +36,21 @@ export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
     'kernel',
     'scheduler',
     'devices',
+    'hugePages',
     'callbackTimeout',
   ] satisfies (keyof OpenHmmOptions)[]);
   const choice = checkOneOf(orElse(options.backend, 'auto'), ['auto', 'kernel', 'simulation'], 'options.backend');
-  const { device, kernel, scheduler, callbackTimeout } = options;
+  const { device, kernel, scheduler, hugePages, callbackTimeout } = options;
   const devices = options.devices === undefined ? undefined : checkSimulatedDevices(options.devices, 'options.devices');
   if (device !== undefined && typeof device !== 'string') throw new TypeError('options.device must be a string');
   if (kernel !== undefined) checkOneOf(kernel, ['6.1', '6.12'], 'options.kernel');
+  if (hugePages !== undefined) checkInteger(hugePages, 'options.hugePages', 0, MAX_HUGE_PAGES);
   if (callbackTimeout !== undefined) checkInteger(callbackTimeout, 'options.callbackTimeout', 1, 60_000);
   if (scheduler !== undefined) checkScheduler(scheduler);
-  const simulationOnly = kernel !== undefined || scheduler !== undefined || devices !== undefined;
+  const simulationOnly = [kernel, scheduler, devices, hugePages].some((option) => option !== undefined);
   if (choice === 'kernel' && simulationOnly) {
     throw new TypeError(
-      'options.kernel, options.scheduler and options.devices are the simulation’s; the kernel has its own',
+      'options.kernel, options.scheduler, options.devices and options.hugePages are the simulation’s; the kernel has its own',
     );
   }
   if (device !== undefined && (choice === 'simulation' || simulationOnly)) {
@@ -60,7 +67,7 @@ export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
     if (choice === 'kernel') throw new HmmError('ERR_HMM_NO_KERNEL', 'open', availability.reason);
     return new Hmm(openSimulation(definedOnly({ callbackTimeout })), availability.reason);
   }
-  const simulation = openSimulation(definedOnly({ kernel, scheduler, devices, callbackTimeout }));
+  const simulation = openSimulation(definedOnly({ kernel, scheduler, devices, hugePages, callbackTimeout }));
   return new Hmm(simulation, 'it was asked for');
 }
 

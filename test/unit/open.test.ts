@@ -1,5 +1,5 @@
 /** Options of openHmm that decide what the simulated machine is. */
-import { openHmm } from 'node-hmm';
+import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, openHmm } from 'node-hmm';
 import { expect, it } from 'vitest';
 
 it('devices: those that were asked for, and auto is the simulation then', async () => {
@@ -36,4 +36,28 @@ it('devices: a feature that no device has is false, with the reason', async () =
 it('devices: there may be none at all', async () => {
   await using hmm = await openHmm({ devices: [] });
   expect(hmm.devices).toEqual([]);
+});
+
+it('hugePages: as many as were asked for, and auto is the simulation then', async () => {
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
+  const HUGE = 2 ** 21;
+  for (const [hugePages, most] of [
+    [0, 0],
+    [3, 3],
+    [undefined, 64],
+  ] as const) {
+    await using hmm = await openHmm(hugePages === undefined ? { backend: 'simulation' } : { hugePages });
+    expect(hmm.backend).toBe('simulation');
+    const space = await hmm.createAddressSpace();
+    if (most > 0) await space.mmap(most * HUGE, { flags });
+    await expect(space.mmap(HUGE, { flags })).rejects.toMatchObject({ code: 'ENOMEM' });
+  }
+});
+
+it('hugePages: what is no size of a pool, or goes with a kernel, is refused', async () => {
+  for (const hugePages of [-1, 0.5, NaN, 2 ** 15 + 1]) await expect(openHmm({ hugePages })).rejects.toThrow(RangeError);
+  // @ts-expect-error no number
+  await expect(openHmm({ hugePages: '8' })).rejects.toThrow(TypeError);
+  await expect(openHmm({ backend: 'kernel', hugePages: 8 })).rejects.toThrow(TypeError);
+  await expect(openHmm({ device: '/dev/hmm_mirror0', hugePages: 8 })).rejects.toThrow(TypeError);
 });
