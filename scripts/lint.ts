@@ -12,7 +12,7 @@ import path from 'node:path';
 import { buildModule } from './provision/module.js';
 import { provideKernel } from './provision/kernel.js';
 import { findOnPath } from './provision/tools.js';
-import { closingTable, single, type LegResult } from './testing/report.js';
+import { closingTable, single, skipped, type LegResult } from './testing/report.js';
 import { KERNELS } from './vm/kernels.js';
 
 const require = createRequire(import.meta.url);
@@ -39,9 +39,7 @@ function withTool(leg: string, tool: string, check: (program: string) => LegResu
   const program = findOnPath(tool);
   if (program !== undefined) return check(program);
   const note = `${tool} is not installed`;
-  return requireTools
-    ? single(leg, false, note)
-    : { leg, passed: 0, failed: 0, skipped: 1, notes: [`skipped: ${note}`] };
+  return requireTools ? single(leg, false, note) : skipped(leg, note);
 }
 
 function cxx(program: string): LegResult {
@@ -139,4 +137,4 @@ const results: LegResult[] = [
 for (const { name } of KERNELS) results.push(await moduleFor(name));
 results.push(withTool('sparse', 'sparse', () => single('sparse', true)));
 console.log(`\n${closingTable(results)}`);
-process.exitCode = results.some((result) => result.failed > 0) ? 1 : 0;
+process.exitCode = results.some(({ failures }) => failures.length > 0) ? 1 : 0;

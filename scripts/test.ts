@@ -13,7 +13,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { runPlantedLeg } from './testing/planted-leg.js';
-import { closingTable, single, type LegOutput, type LegResult } from './testing/report.js';
+import { closingTable, single, skipped, type LegOutput, type LegResult } from './testing/report.js';
 import { runVitest } from './testing/run-vitest.js';
 import { runSelftestsLeg } from './testing/selftests-leg.js';
 import { runStressLeg } from './testing/stress-leg.js';
@@ -140,9 +140,8 @@ async function main(args: readonly string[]): Promise<number> {
   for (const leg of wanted) {
     const missing = leg.kernel === undefined ? undefined : noMachine();
     if (missing !== undefined && requireVm) results.push(single(leg.name, false, missing));
-    else if (missing !== undefined) {
-      results.push({ leg: leg.name, passed: 0, failed: 0, skipped: 1, notes: [`skipped: ${missing}`] });
-    } else if (leg.kernel !== undefined) machines.push(leg);
+    else if (missing !== undefined) results.push(skipped(leg.name, missing));
+    else if (leg.kernel !== undefined) machines.push(leg);
     else {
       console.log(`\n=== ${leg.name}`);
       results.push(await leg.run((text) => void process.stdout.write(text), extent));
@@ -150,7 +149,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   results.push(...(await runMachines(machines, extent)));
   console.log(`\n${closingTable(results)}`);
-  return results.some((result) => result.failed > 0) ? 1 : 0;
+  return results.some(({ failures }) => failures.length > 0) ? 1 : 0;
 }
 
 process.exitCode = await main(process.argv.slice(2));

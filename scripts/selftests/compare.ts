@@ -21,7 +21,7 @@ export interface Comparison {
   readonly complaints: readonly string[];
   /** Of our tests; of the reference's where ours were not run. */
   readonly passed: number;
-  readonly skipped: number;
+  readonly skipped: readonly TapTest[];
 }
 
 const GOOD: readonly Outcome[] = ['pass', 'xfail', 'xpass'];
@@ -96,6 +96,10 @@ export function compare(ours: ModuleRun | NoRun, reference: ModuleRun | NoRun): 
   lines.push('', totals('ours', ours), totals('reference', reference));
   if (isRun(reference)) lines.push(...referenceFaults(reference, isRun(ours)));
   const judged = tests(isRun(ours) ? ours : reference);
-  const count = (outcomes: readonly Outcome[]) => judged.filter((test) => outcomes.includes(test.outcome)).length;
-  return { lines, complaints, passed: count(GOOD), skipped: count(['skip']) };
+  return {
+    lines,
+    complaints,
+    passed: judged.filter(({ outcome }) => GOOD.includes(outcome)).length,
+    skipped: judged.filter(({ outcome }) => outcome === 'skip'),
+  };
 }

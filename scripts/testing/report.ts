@@ -3,72 +3,97 @@ import { readFileSync } from 'node:fs';
 /** Where a leg's output goes: legs that run at the same time must not mix theirs. */
 export type LegOutput = (text: string | Buffer) => void;
 
-/** What became of one leg of the tests. */
-export interface LegResult {
-  readonly leg: string;
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-  /** Why what was skipped was skipped, and what failed outside of any test. */
-  readonly notes: readonly string[];
+export interface Failure {
+  readonly name: string;
+  /** What is known of it, in any number of lines. */
+  readonly detail?: string;
 }
 
-interface VitestReport {
-  readonly testResults: readonly {
-    readonly name: string;
-    readonly status: string;
-    readonly message?: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
-  }[];
+export interface Skip {
+  readonly reason: string;
+  /** What was skipped, or the group of tests that it is one of. */
+  readonly where?: string;
+}
+
+/** What became of tests; the numbers of those that failed and that were skipped are the lengths of the lists. */
+export interface Outcomes {
+  readonly passed: number;
+  readonly failures: readonly Failure[];
+  readonly skips: readonly Skip[];
+}
+
+/** What became of one leg of the tests. */
+export interface LegResult extends Outcomes {
+  readonly leg: string;
 }
 
 /**
- * Reads a report of vitest's JSON reporter. A file that failed before any of its tests ran is one failure.
+ * Reads what vitest-reporter.ts wrote.
  * @throws if there is no report, or not one of that shape
  */
-export function readVitestReport(leg: string, file: string): LegResult {
-  const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
-  const tests = report.testResults.flatMap((each) => each.assertionResults);
-  const count = (...statuses: string[]) => tests.filter((test) => statuses.includes(test.status)).length;
-  const broken = report.testResults.filter(
-    (each) => each.status === 'failed' && !each.assertionResults.some((test) => test.status === 'failed'),
-  );
-  const skipped = tests.filter((test) => !['passed', 'failed'].includes(test.status));
-  return {
-    leg,
-    passed: count('passed'),
-    failed: count('failed') + broken.length,
-    skipped: skipped.length,
-    notes: [
-      ...broken.map((each) => `${each.name}: ${each.message ?? 'failed'}`),
-      ...skipped.map((test) => `skipped: ${test.fullName}`),
-    ],
-  };
+export function readReport(leg: string, file: string): LegResult {
+  const { passed, failures, skips } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Outcomes>;
+  if (typeof passed !== 'number' || !Array.isArray(failures) || !Array.isArray(skips)) {
+    throw new TypeError(`${file} is no report of tests`);
+  }
+  return { leg, passed, failures, skips };
 }
 
 /** A leg that is one yes or no. */
-export function single(leg: string, ok: boolean, note?: string): LegResult {
-  return { leg, passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0, notes: note === undefined ? [] : [note] };
+export function single(leg: string, ok: boolean, detail?: string): LegResult {
+  const failure = { name: leg, ...(detail === undefined ? {} : { detail }) };
+  return { leg, passed: ok ? 1 : 0, failures: ok ? [] : [failure], skips: [] };
 }
 
-export function merge(leg: string, results: readonly LegResult[]): LegResult {
-  const sum = (field: 'passed' | 'failed' | 'skipped') => results.reduce((total, each) => total + each[field], 0);
+/** A leg that was not run. */
+export function skipped(leg: string, reason: string): LegResult {
+  return { leg, passed: 0, failures: [], skips: [{ reason }] };
+}
+
+export function merge(leg: string, results: readonly Outcomes[]): LegResult {
   return {
     leg,
-    passed: sum('passed'),
-    failed: sum('failed'),
-    skipped: sum('skipped'),
-    notes: results.flatMap((each) => each.notes),
+    passed: results.reduce((total, { passed }) => total + passed, 0),
+    failures: results.flatMap(({ failures }) => failures),
+    skips: results.flatMap(({ skips }) => skips),
   };
 }
 
-/** The closing table, a line per leg and the sum as the last line. */
+/**
+ * The closing table: a line per leg, with what is known of its failures and why it skipped what. Then the names of all that failed, and the
+ * sum as the last line: whoever sees only the end of a log still sees which.
+ */
 export function closingTable(results: readonly LegResult[]): string {
   const width = Math.max(...results.map(({ leg }) => leg.length));
-  const lines = results.flatMap(({ leg, passed, failed, skipped, notes }) => [
-    `${leg.padEnd(width)}  ${String(passed).padStart(5)} passed  ${String(failed).padStart(4)} failed  ${String(skipped).padStart(4)} skipped`,
-    ...notes.map((note) => `${' '.repeat(width)}    ${note}`),
-  ]);
+  const margin = ' '.repeat(width + 4);
   const total = merge('', results);
-  return [...lines, `${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`].join('\n');
+  return [
+    ...results.flatMap(({ leg, passed, failures, skips }) => [
+      `${leg.padEnd(width)}  ${count(passed, 5)} passed  ${count(failures.length, 4)} failed  ${count(skips.length, 4)} skipped`,
+      ...[...failures.flatMap((failure) => detailOf(leg, failure)), ...reasonsOf(skips)].map((line) => margin + line),
+    ]),
+    ...(total.failures.length === 0 ? [] : ['', 'Failed:']),
+    ...results.flatMap(({ leg, failures }) =>
+      failures.map(({ name }) => `  ${name === leg ? leg : `${leg}: ${name}`}`),
+    ),
+    `${total.passed} passed, ${total.failures.length} failed, ${total.skips.length} skipped`,
+  ].join('\n');
+}
+
+function count(number: number, width: number): string {
+  return String(number).padStart(width);
+}
+
+function detailOf(leg: string, { name, detail }: Failure): string[] {
+  if (detail === undefined) return [];
+  return (name === leg ? detail : `${name}: ${detail}`).split('\n');
+}
+
+/** A line per reason, in the order in which they first came: how many, why, and what. */
+function reasonsOf(skips: readonly Skip[]): string[] {
+  return [...new Set(skips.map(({ reason }) => reason))].map((reason) => {
+    const alike = skips.filter((skip) => skip.reason === reason);
+    const places = [...new Set(alike.flatMap(({ where }) => where ?? []))];
+    return `${alike.length} skipped: ${reason}${places.length === 0 ? '' : ` (${places.join(', ')})`}`;
+  });
 }

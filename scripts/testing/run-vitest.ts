@@ -4,7 +4,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { readVitestReport, single, type LegResult } from './report.js';
+import { packageRoot } from '../provision/package-root.js';
+import { readReport, single, type LegResult } from './report.js';
 
 const require = createRequire(import.meta.url);
 
@@ -37,8 +38,8 @@ export function vitestCommand(folders: readonly string[], report: string, slowne
     // One process for all files: each would load the test runner anew, which takes longest of all in a translated guest.
     '--no-isolate',
     '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
+    `--reporter=${path.join(packageRoot(), 'dist', 'scripts', 'testing', 'vitest-reporter.js')}`,
+    `--outputFile.outcomes=${report}`,
     ...(slowness === 1 ? [] : limits),
     ...folders,
   ];
@@ -67,10 +68,10 @@ export async function runVitest(leg: string, { folders, target }: VitestRun): Pr
 export function withStatus(leg: string, report: string, status: string, ok: boolean): LegResult {
   let result: LegResult;
   try {
-    result = readVitestReport(leg, report);
+    result = readReport(leg, report);
   } catch (error) {
     return single(leg, false, `no report (${status}): ${error instanceof Error ? error.message : String(error)}`);
   }
-  if (ok || result.failed > 0) return result;
-  return { ...result, failed: 1, notes: [...result.notes, `vitest ended with ${status}`] };
+  if (ok || result.failures.length > 0) return result;
+  return { ...result, failures: [{ name: 'vitest', detail: `it ended with ${status}` }] };
 }

@@ -47,9 +47,8 @@ function leftOut(kernel: string, slowness: number, extent: Extent): LegResult {
   return {
     leg: kernel,
     passed: 0,
-    failed: 0,
-    skipped: missing.length,
-    notes: missing.map(({ path: out, instead }) => `skipped: ${out}: takes too long here; ${instead}`),
+    failures: [],
+    skips: missing.map(({ path: where, instead }) => ({ where, reason: `takes too long here; ${instead}` })),
   };
 }
 
@@ -102,7 +101,7 @@ export async function runVmLeg(kernel: string, output: LegOutput, extent: Extent
       onBoot: (boot) => output(`${kernel}: Linux ${boot.kernelRelease} under ${boot.accelerator} (${boot.reason})\n`),
     });
     return merge(kernel, [
-      single('npm start', result.status === 0, result.status === 0 ? undefined : `npm start: status ${result.status}`),
+      single('npm start', result.status === 0, result.status === 0 ? undefined : `status ${result.status}`),
       ...suites.map(({ name }) => suiteResult(name, reports)),
       leftOut(kernel, slowness, extent),
       single('kernel log', result.splats.length === 0, result.splats.join('\n') || undefined),

@@ -1,0 +1,2 @@
+/** A file that cannot be loaded. */
+throw new Error('this file is broken');
