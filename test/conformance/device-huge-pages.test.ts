@@ -4,20 +4,16 @@
  */
 import { MADV_HUGEPAGE } from 'node-hmm';
 import { describe, expect, it, type TestContext } from 'vitest';
-import { BASE, MiB, PAGE, refusalCode } from './support.js';
+import { BASE, MiB, PAGE, byteOf, look, map, refusalCode, touch } from './support.js';
 import {
-  byteOf,
   cleared,
   deviceBench,
   exclusive,
-  look,
-  map,
   migrated,
   need,
   pages,
   recordOwned,
   toDevice,
-  touch,
   type DeviceBench,
   type Kind,
   type Needed,

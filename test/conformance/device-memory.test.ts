@@ -4,15 +4,10 @@
  */
 import { MADV_DONTNEED, MAP_FIXED, MAP_PRIVATE, PROT_READ } from 'node-hmm';
 import { describe, expect, it } from 'vitest';
-import { BASE, GiB, MiB, PAGE, refusalCode, refused } from './support.js';
+import { BASE, GiB, MiB, PAGE, RW, SHARED, byteOf, look, map, refusalCode, refused, touch } from './support.js';
 import {
-  RW,
-  SHARED,
-  byteOf,
   cleared,
   deviceBench,
-  look,
-  map,
   migrated,
   onDevice,
   otherDevice,
@@ -21,7 +16,6 @@ import {
   rows,
   toDevice,
   toSystem,
-  touch,
 } from './devices.js';
 
 describe('migrateToDevice', () => {

@@ -1,12 +1,7 @@
 /** What the tests of device memory and of exclusive access share: a process with a mirror of a device, and words for its pages. */
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from 'node-hmm';
 import type { AddressSpace, Device, Hmm, Mirror, NotifierRange, PageState } from 'node-hmm';
 import { expect, it, type TestContext } from 'vitest';
-import { BASE, GiB, PAGE, bench, shown, type Profile } from './support.js';
-
-export const RW = PROT_READ | PROT_WRITE;
-export const ANON = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-export const SHARED = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
+import { BASE, GiB, PAGE, bench, map, shown, touch, type Profile } from './support.js';
 
 export type Kind = 'private' | 'coherent';
 export type Needed = 'devicePrivate' | 'deviceCoherent' | 'exclusive' | 'transparentHugePages';
@@ -41,34 +36,6 @@ export async function deviceBench(context: TestContext, kind: Kind | null, ...ne
 /** A second device of the same kind. */
 export function otherDevice({ hmm, device }: Pick<DeviceBench, 'hmm' | 'device'>): Device {
   return hmm.devices.find((each) => each.kind === device.kind && each !== device)!;
-}
-
-export function map(
-  space: AddressSpace,
-  offset: number,
-  length: number,
-  protection = RW,
-  flags = ANON,
-): Promise<number> {
-  return space.mmap(length, { address: BASE + offset, protection, flags });
-}
-
-/** One store into each page; the byte tells which. */
-export async function touch(space: AddressSpace, offset: number, length = PAGE): Promise<void> {
-  for (let page = 0; page < length; page += PAGE) {
-    await space.write(BASE + offset + page, Uint8Array.of(byteOf(offset + page)));
-  }
-}
-
-export async function look(space: AddressSpace, offset: number, length = PAGE): Promise<number[]> {
-  const bytes: number[] = [];
-  for (let page = 0; page < length; page += PAGE) bytes.push((await space.read(BASE + offset + page, 1))[0]!);
-  return bytes;
-}
-
-/** What touch() stores at a page. */
-export function byteOf(offset: number): number {
-  return 1 + ((offset / PAGE) % 255);
 }
 
 export interface OwnedRecorder {

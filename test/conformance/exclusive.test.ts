@@ -3,33 +3,18 @@
  * relative to BASE. A kernel without device-exclusive entries skips these, and says why.
  */
 import {
+  HMM_PFN_REQ_FAULT,
+  HmmRange,
   MADV_DONTNEED,
   MADV_FREE,
   MADV_POPULATE_WRITE,
   MAP_FIXED,
   MAP_PRIVATE,
   PROT_READ,
-  HmmRange,
-  HMM_PFN_REQ_FAULT,
 } from 'node-hmm';
 import { describe, expect, it } from 'vitest';
-import { BASE, MiB, PAGE, refusalCode, refused, shown } from './support.js';
-import {
-  RW,
-  SHARED,
-  byteOf,
-  cleared,
-  deviceBench,
-  exclusive,
-  look,
-  map,
-  migrated,
-  pages,
-  recordOwned,
-  rows,
-  touch,
-  type DeviceBench,
-} from './devices.js';
+import { BASE, MiB, PAGE, RW, SHARED, byteOf, look, map, refusalCode, refused, shown, touch } from './support.js';
+import { cleared, deviceBench, exclusive, migrated, pages, recordOwned, rows, type DeviceBench } from './devices.js';
 
 async function take({ mirror }: DeviceBench, offset: number, length = PAGE): Promise<number> {
   return (await mirror.makeExclusive(BASE + offset, BASE + offset + length)).pages;

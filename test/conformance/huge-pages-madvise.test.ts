@@ -9,13 +9,13 @@ import {
   MADV_PAGEOUT,
   PROT_READ,
 } from 'node-hmm';
-import { MiB, PAGE } from './support.js';
 import {
   HUGE,
-  RW,
   advise,
   exit,
   fork,
+  forkedHugePage,
+  hugeZeroPage,
   inChild,
   map,
   mapHuge,
@@ -24,14 +24,15 @@ import {
   refused,
   stories,
   write,
+  writtenHugePage,
 } from './story.js';
+import { MiB, PAGE, RW } from './support.js';
 
 stories('madvise', 'transparentHugePages', [
   {
     name: 'DONTNEED of all of it',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [advise(0, HUGE, MADV_DONTNEED), ['clear 0x0..0x200000'], '512 -'],
       [reads(0, 0), [], '512 V o9'],
     ],
@@ -39,8 +40,7 @@ stories('madvise', 'transparentHugePages', [
   {
     name: 'DONTNEED of a part: the PMD is split inside the event, and the rest stays',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [
         advise(4 * PAGE, 3 * PAGE, MADV_DONTNEED),
         ['clear 0x4000..0x7000', '+clear 0x0..0x200000'],
@@ -68,16 +68,14 @@ stories('madvise', 'transparentHugePages', [
   {
     name: 'DONTNEED of a part of the huge zero page',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [reads(0, 0), [], '512 V o9'],
+      ...hugeZeroPage,
       [advise(4 * PAGE, 3 * PAGE, MADV_DONTNEED), ['clear 0x4000..0x7000', '+clear 0x0..0x200000'], '4 V, 3 -, 505 V'],
     ],
   },
   {
     name: 'FREE of all of it: clean, and still writable and huge',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [advise(0, HUGE, MADV_FREE), ['clear 0x0..0x200000'], '512 VW o9'],
       [write(0), [], '512 VW o9'],
     ],
@@ -110,11 +108,7 @@ stories('madvise', 'transparentHugePages', [
   },
   {
     name: 'FREE of a part of the huge zero page: no split',
-    steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [reads(0, 0), [], '512 V o9'],
-      [advise(4 * PAGE, 3 * PAGE, MADV_FREE), ['clear 0x4000..0x7000'], '512 V o9'],
-    ],
+    steps: [...hugeZeroPage, [advise(4 * PAGE, 3 * PAGE, MADV_FREE), ['clear 0x4000..0x7000'], '512 V o9']],
   },
   {
     name: 'FREE of all of one that PTEs map: 6.12 keeps the folio, 6.1 splits it',
@@ -145,9 +139,7 @@ stories('madvise', 'transparentHugePages', [
   {
     name: 'FREE of a part of one that a child shares: nothing',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
-      [fork, ['protection-page 0x0..0x200000'], '512 V o9 / 512 V o9'],
+      ...forkedHugePage,
       [advise(4 * PAGE, 8 * PAGE, MADV_FREE), ['clear 0x4000..0xc000'], '512 V o9 / 512 V o9'],
       [inChild(exit), ['child: release first..last', 'child: unmap first..last'], '512 V o9'],
       [
@@ -160,8 +152,7 @@ stories('madvise', 'transparentHugePages', [
   {
     name: 'FREE in the middle, after the first page has gone: 6.1 takes it for shared',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [advise(0, PAGE, MADV_DONTNEED), ['clear 0x0..0x1000', '+clear 0x0..0x200000'], '1 -, 511 VW'],
       [
         advise(8 * PAGE, 3 * PAGE, MADV_FREE),
@@ -196,9 +187,7 @@ stories('madvise', 'transparentHugePages', [
   {
     name: 'COLD of a part after the parent has unmapped it: only the child is told, and its own VMA alone is walked',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
-      [fork, ['protection-page 0x0..0x200000'], '512 V o9 / 512 V o9'],
+      ...forkedHugePage,
       [advise(0, HUGE, MADV_DONTNEED), ['clear 0x0..0x200000'], '512 - / 512 V o9'],
       [
         inChild(advise(4 * PAGE, 8 * PAGE, MADV_COLD)),
@@ -210,9 +199,7 @@ stories('madvise', 'transparentHugePages', [
   {
     name: 'COLD of a part after the child has unmapped it: the walk ends when nothing maps it any more',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
-      [fork, ['protection-page 0x0..0x200000'], '512 V o9 / 512 V o9'],
+      ...forkedHugePage,
       [inChild(advise(0, HUGE, MADV_DONTNEED)), ['child: clear 0x0..0x200000'], '512 V o9 / 512 -'],
       [advise(4 * PAGE, 8 * PAGE, MADV_COLD), ['clear 0x0..0x200000', 'clear 0x0..0x200000'], '512 V / 512 -'],
     ],
@@ -232,8 +219,7 @@ stories('madvise', 'transparentHugePages', [
   {
     name: 'DONTFORK of a part is a boundary, and so splits the PMD',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [advise(MiB, PAGE, MADV_DONTFORK), ['clear 0x0..0x200000'], '512 VW'],
       [write(PAGE), [], '512 VW'],
     ],
@@ -317,8 +303,7 @@ stories('MADV_COLLAPSE', 'transparentHugePages', [
   {
     name: 'the huge zero page is huge already',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [reads(0, 0), [], '512 V o9'],
+      ...hugeZeroPage,
       [advise(0, HUGE, MADV_COLLAPSE), [], '512 V o9'],
       [write(0), ['clear 0x0..0x200000', 'clear 0x0..0x1000'], '1 VW, 511 V'],
       [advise(0, HUGE, MADV_COLLAPSE), ['clear 0x0..0x200000'], '512 VW o9'],
@@ -340,8 +325,7 @@ stories('MADV_COLLAPSE', 'transparentHugePages', [
   {
     name: 'one that was split comes together again',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [advise(PAGE, PAGE, MADV_DONTNEED), ['clear 0x1000..0x2000', '+clear 0x0..0x200000'], '1 VW, 1 -, 510 VW'],
       [advise(0, HUGE, MADV_COLLAPSE), ['clear 0x0..0x200000'], '512 VW o9'],
       [write(PAGE), [], '512 VW o9'],

@@ -1,14 +1,13 @@
 /** Transparent huge pages under munmap() and mremap(): moved whole where both places allow it, else split. */
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from 'node-hmm';
+import { HUGE, mapHuge, reads, remap, stories, unmap, write, writtenHugePage } from './story.js';
 import { GiB, MiB, PAGE } from './support.js';
-import { HUGE, mapHuge, reads, remap, stories, unmap, write } from './story.js';
 
 stories('munmap and mremap', 'transparentHugePages', [
   {
     name: 'munmap of a part: the CLEAR of the new boundary is the split',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [unmap(MiB, PAGE), ['clear 0x0..0x200000', 'unmap 0x100000..0x101000'], '256 VW, 1 E, 255 VW'],
       [unmap(0, HUGE), ['unmap 0x0..0x200000'], '512 E'],
     ],

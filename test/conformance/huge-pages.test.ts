@@ -11,16 +11,14 @@ import {
   PROT_NONE,
   PROT_READ,
 } from 'node-hmm';
-import { MiB, PAGE } from './support.js';
 import {
   HUGE,
-  PRIVATE,
-  RW,
-  SHARED,
   advise,
   exit,
   fault,
   fork,
+  forkedHugePage,
+  hugeZeroPage,
   inChild,
   map,
   mapHuge,
@@ -29,7 +27,9 @@ import {
   stories,
   unmap,
   write,
+  writtenHugePage,
 } from './story.js';
+import { MiB, PAGE, PRIVATE, RW, SHARED } from './support.js';
 
 stories('faults', 'transparentHugePages', [
   {
@@ -46,8 +46,7 @@ stories('faults', 'transparentHugePages', [
   {
     name: 'a read maps the huge zero page; a write to that splits it, and copies one page',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [reads(0, 0), [], '512 V o9'],
+      ...hugeZeroPage,
       [write(3 * PAGE), ['clear 0x0..0x200000', 'clear 0x3000..0x4000'], '3 V, 1 VW, 508 V'],
       [write(4 * PAGE), ['clear 0x4000..0x5000'], '3 V, 2 VW, 507 V'],
       [reads(5 * PAGE, 0), [], '3 V, 2 VW, 507 V'],
@@ -100,8 +99,7 @@ stories('faults', 'transparentHugePages', [
   {
     name: 'MADV_NOHUGEPAGE leaves what is there',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [advise(0, HUGE, MADV_NOHUGEPAGE), [], '512 VW o9'],
       [write(PAGE), [], '512 VW o9'],
       [advise(0, HUGE, MADV_DONTNEED), ['clear 0x0..0x200000'], '512 -'],
@@ -145,8 +143,7 @@ stories('hmm_range_fault', 'transparentHugePages', [
   {
     name: 'a write over all of the huge zero page: a split, and a copy of each page',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [reads(0, 0), [], '512 V o9'],
+      ...hugeZeroPage,
       [
         fault(0, HUGE, 'write', ['EBUSY', '']),
         ['clear 0x0..0x200000', 'clear 0x0..0x1000, and the same of the next 511 pages'],
@@ -157,9 +154,7 @@ stories('hmm_range_fault', 'transparentHugePages', [
   {
     name: 'a write of what a child shares: a split, and copies from there to the end of the range',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
-      [fork, ['protection-page 0x0..0x200000'], '512 V o9 / 512 V o9'],
+      ...forkedHugePage,
       [
         fault(510 * PAGE, 2 * PAGE, 'write', ['EBUSY', '']),
         ['clear 0x0..0x200000', 'clear 0x1fe000..0x1ff000', 'clear 0x1ff000..0x200000'],
@@ -170,8 +165,7 @@ stories('hmm_range_fault', 'transparentHugePages', [
   {
     name: 'a write of a huge page that is read-only: EPERM while the mapping is, and no event when it is not',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [protect(0, HUGE, PROT_READ), ['protection-vma 0x0..0x200000'], '512 V o9'],
       [fault(0, HUGE, 'write', ['EPERM']), [], '512 V o9'],
       [fault(0, HUGE, 'read', ['']), [], '512 V o9'],
@@ -185,8 +179,7 @@ stories('mprotect', 'transparentHugePages', [
   {
     name: 'read-only and back: 6.12 makes it writable at once, 6.1 at the next write, which sends nothing',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [protect(0, HUGE, PROT_READ), ['protection-vma 0x0..0x200000'], '512 V o9'],
       [protect(0, HUGE, RW), ['protection-vma 0x0..0x200000'], { '6.1': '512 V o9', '6.12': '512 VW o9' }],
       [write(0), [], '512 VW o9'],
@@ -195,8 +188,7 @@ stories('mprotect', 'transparentHugePages', [
   {
     name: 'PROT_NONE and back',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [protect(0, HUGE, PROT_NONE), ['protection-vma 0x0..0x200000'], '512 E'],
       [protect(0, HUGE, RW), ['protection-vma 0x0..0x200000'], { '6.1': '512 V o9', '6.12': '512 VW o9' }],
       [reads(0, 165), [], { '6.1': '512 V o9', '6.12': '512 VW o9' }],
@@ -205,8 +197,7 @@ stories('mprotect', 'transparentHugePages', [
   {
     name: 'of a part: a split, and PTEs; 6.1 does not call them dirty, and so leaves them read-only',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [
         protect(MiB, PAGE, PROT_READ),
         ['clear 0x0..0x200000', 'protection-vma 0x100000..0x101000'],
@@ -223,8 +214,7 @@ stories('mprotect', 'transparentHugePages', [
   {
     name: 'of the huge zero page',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [reads(0, 0), [], '512 V o9'],
+      ...hugeZeroPage,
       [protect(0, HUGE, PROT_READ), ['protection-vma 0x0..0x200000'], '512 V o9'],
       [protect(0, HUGE, RW), ['protection-vma 0x0..0x200000'], '512 V o9'],
       [write(0), ['clear 0x0..0x200000', 'clear 0x0..0x1000'], '1 VW, 511 V'],
@@ -236,9 +226,7 @@ stories('fork', 'transparentHugePages', [
   {
     name: 'both read-only; a write while the child lives splits, and copies one page',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
-      [fork, ['protection-page 0x0..0x200000'], '512 V o9 / 512 V o9'],
+      ...forkedHugePage,
       [write(PAGE), ['clear 0x0..0x200000', 'clear 0x1000..0x2000'], '1 V, 1 VW, 510 V / 512 V o9'],
       [write(2 * PAGE), ['clear 0x2000..0x3000'], '1 V, 2 VW, 509 V / 512 V o9'],
       [
@@ -251,9 +239,7 @@ stories('fork', 'transparentHugePages', [
   {
     name: 'a write after the child has gone reuses the huge page',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
-      [fork, ['protection-page 0x0..0x200000'], '512 V o9 / 512 V o9'],
+      ...forkedHugePage,
       [inChild(exit), ['child: release first..last', 'child: unmap first..last'], '512 V o9'],
       [write(PAGE), [], '512 VW o9'],
     ],
@@ -261,8 +247,7 @@ stories('fork', 'transparentHugePages', [
   {
     name: 'a page of one that PTEs map is never reused after a fork; in 6.1 the last one that is left is',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
+      ...writtenHugePage,
       [advise(2 * PAGE, 510 * PAGE, MADV_DONTNEED), ['clear 0x2000..0x200000', '+clear 0x0..0x200000'], '2 VW, 510 -'],
       [fork, ['protection-page 0x0..0x200000'], '2 V, 510 - / 2 V, 510 -'],
       [inChild(exit), ['child: release first..last', 'child: unmap first..last'], '2 V, 510 -'],
@@ -273,9 +258,7 @@ stories('fork', 'transparentHugePages', [
   {
     name: 'mprotect after a fork does not make it writable, until the child has gone and it was written to',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [write(0), [], '512 VW o9'],
-      [fork, ['protection-page 0x0..0x200000'], '512 V o9 / 512 V o9'],
+      ...forkedHugePage,
       [protect(0, HUGE, PROT_READ), ['protection-vma 0x0..0x200000'], '512 V o9 / 512 V o9'],
       [protect(0, HUGE, RW), ['protection-vma 0x0..0x200000'], '512 V o9 / 512 V o9'],
       [inChild(exit), ['child: release first..last', 'child: unmap first..last'], '512 V o9'],
@@ -287,8 +270,7 @@ stories('fork', 'transparentHugePages', [
   {
     name: 'the huge zero page is inherited',
     steps: [
-      [mapHuge(0, HUGE), [], '512 -'],
-      [reads(0, 0), [], '512 V o9'],
+      ...hugeZeroPage,
       [fork, ['protection-page 0x0..0x200000'], '512 V o9 / 512 V o9'],
       [inChild(write(0)), ['child: clear 0x0..0x200000', 'child: clear 0x0..0x1000'], '512 V o9 / 1 VW, 511 V'],
       [write(PAGE), ['clear 0x0..0x200000', 'clear 0x1000..0x2000'], '1 V, 1 VW, 510 V / 1 VW, 511 V'],

@@ -10,25 +10,27 @@ import {
   HMM_PFN_WRITE,
   HmmRange,
   MADV_HUGEPAGE,
-  MAP_ANONYMOUS,
-  MAP_FIXED,
-  MAP_PRIVATE,
-  MAP_SHARED,
-  PROT_READ,
-  PROT_WRITE,
   hmmPfnToFrame,
   hmmPfnToOrder,
   type AddressSpace,
   type Hmm,
-  type HmmError,
 } from 'node-hmm';
 import { expect, it } from 'vitest';
-import { BASE, MiB, PAGE, bench, record, refusalCode, type Profile, type Recorder } from './support.js';
+import {
+  BASE,
+  MiB,
+  PAGE,
+  PRIVATE,
+  RW,
+  bench,
+  rangeFaultUntilDone,
+  record,
+  refusalCode,
+  type Profile,
+  type Recorder,
+} from './support.js';
 
 export const HUGE = 2 * MiB;
-export const RW = PROT_READ | PROT_WRITE;
-export const PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-export const SHARED = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
 
 interface Process {
   readonly space: AddressSpace;
@@ -218,17 +220,7 @@ export function fault(offset: number, length: number, how: 'read' | 'write', ans
     const flags = how === 'write' ? HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE : HMM_PFN_REQ_FAULT;
     const start = BASE + offset;
     const range = new HmmRange({ notifier, start, end: start + length, defaultFlags: flags });
-    const seen: string[] = [];
-    do {
-      range.notifierSequence = await notifier.readBegin();
-      seen.push(
-        await hmm.rangeFault(range).then(
-          () => '',
-          (error: HmmError) => error.code,
-        ),
-      );
-    } while (seen.at(-1) === 'EBUSY' && seen.length < 4);
-    expect(seen).toEqual(answers);
+    expect(await rangeFaultUntilDone(hmm, range)).toEqual(answers);
   };
 }
 
@@ -252,3 +244,17 @@ export function inChild(act: Act): Act {
 export const exit: Act = async (_, space) => {
   await space.exit();
 };
+
+/** How many stories begin: one huge page that was written, the same shared with a child, or the huge zero page. */
+export const writtenHugePage: readonly Step[] = [
+  [mapHuge(0, HUGE), [], '512 -'],
+  [write(0), [], '512 VW o9'],
+];
+export const forkedHugePage: readonly Step[] = [
+  ...writtenHugePage,
+  [fork, ['protection-page 0x0..0x200000'], '512 V o9 / 512 V o9'],
+];
+export const hugeZeroPage: readonly Step[] = [
+  [mapHuge(0, HUGE), [], '512 -'],
+  [reads(0, 0), [], '512 V o9'],
+];

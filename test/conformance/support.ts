@@ -1,8 +1,15 @@
 import {
   openHmm,
   HmmError,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
   type AddressSpace,
   type Hmm,
+  type HmmRange,
   type InvalidationEvent,
   type IntervalNotifier,
 } from 'node-hmm';
@@ -21,6 +28,11 @@ export const GiB = 1024 * MiB;
 export const PAGE = 4096;
 /** Start of a 512 GiB slice that no process here uses for anything else. */
 export const BASE = 1024 * GiB;
+
+export const RW = PROT_READ | PROT_WRITE;
+/** Anonymous memory, at the place that the test says. */
+export const PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+export const SHARED = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
 
 /** Which kernel the simulation behaves as, where the suite runs on it. */
 export const simulated: Profile = profileOf(target);
@@ -49,6 +61,36 @@ export interface Bench {
 export async function bench(options?: { callbackTimeout?: number }): Promise<Bench> {
   const hmm = await openTarget(options);
   return { hmm, space: await hmm.createAddressSpace(), profile: profileOf(hmm.kernelRelease) };
+}
+
+/** Memory at BASE + offset; offsets and lengths are in bytes. */
+export function map(
+  space: AddressSpace,
+  offset: number,
+  length: number,
+  protection = RW,
+  flags = PRIVATE,
+): Promise<number> {
+  return space.mmap(length, { address: BASE + offset, protection, flags });
+}
+
+/** One store by the CPU into each page; the byte tells which. */
+export async function touch(space: AddressSpace, offset = 0, length = PAGE): Promise<void> {
+  for (let page = 0; page < length; page += PAGE) {
+    await space.write(BASE + offset + page, Uint8Array.of(byteOf(offset + page)));
+  }
+}
+
+/** One load by the CPU from each page. */
+export async function look(space: AddressSpace, offset = 0, length = PAGE): Promise<number[]> {
+  const bytes: number[] = [];
+  for (let page = 0; page < length; page += PAGE) bytes.push((await space.read(BASE + offset + page, 1))[0]!);
+  return bytes;
+}
+
+/** What touch() stores at a page. */
+export function byteOf(offset: number): number {
+  return 1 + ((offset / PAGE) % 255);
 }
 
 /** What a notifier saw, with addresses relative to BASE: 'unmap 0x1000..0x3000'. */
@@ -84,6 +126,24 @@ export async function record(space: AddressSpace, start = BASE, length = 512 * G
 
 export function pattern(length: number, seed = 1): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (index * 7 + seed * 31 + (index >> 8)) & 0xff);
+}
+
+/**
+ * readBegin and hmm_range_fault, again after each EBUSY, as a driver does.
+ * @returns the errors of the calls, in order, '' for success; of an EBUSY that does not end, four
+ */
+export async function rangeFaultUntilDone(hmm: Hmm, range: HmmRange): Promise<string[]> {
+  const answers: string[] = [];
+  do {
+    range.notifierSequence = await range.notifier.readBegin();
+    answers.push(
+      await hmm.rangeFault(range).then(
+        () => '',
+        (error: HmmError) => error.code,
+      ),
+    );
+  } while (answers.at(-1) === 'EBUSY' && answers.length < 4);
+  return answers;
 }
 
 /** Awaits a failure and returns it; a success, or an error that is no HmmError, fails the test. */

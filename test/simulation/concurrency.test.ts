@@ -1,50 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { openSimulation } from '../../lib/simulation/index.js';
 import { checkInvariant } from '../../lib/simulation/invariant.js';
+import { Random, RunUntil } from './schedulers.js';
 import { BASE, MAP_FIXED, PAGE, PRIVATE, openWorld, words } from './world.js';
 import type { Backend, BackendAddressSpace, Invalidation } from '../../lib/backend.js';
-import type { Scheduler, TaskView } from '../../lib/scheduler.js';
-
-/** Lets one task run until it stands at a point, then the other to its end, then whoever is left. */
-class RunUntil implements Scheduler {
-  readonly seen: string[] = [];
-  constructor(
-    readonly first: string,
-    readonly at: string,
-  ) {}
-  newExecution(): boolean {
-    return true;
-  }
-  nextTask(runnable: readonly TaskView[]): number {
-    const first = runnable.find(({ name }) => name === this.first);
-    const other = runnable.find(({ name }) => name !== this.first);
-    const chosen =
-      first !== undefined && (other === undefined || first.at !== this.at) ? first : (other ?? runnable[0]!);
-    this.seen.push(`${chosen.name}@${chosen.at}`);
-    return chosen.id;
-  }
-  nextU64(): bigint {
-    return 0n;
-  }
-}
-
-/** Every choice from a seeded generator. */
-class Random implements Scheduler {
-  constructor(private state: number) {}
-  newExecution(): boolean {
-    return true;
-  }
-  nextTask(runnable: readonly TaskView[]): number {
-    return runnable[this.next(runnable.length)]!.id;
-  }
-  nextU64(): bigint {
-    return BigInt(this.next(2 ** 32));
-  }
-  next(below: number): number {
-    this.state = (Math.imul(this.state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((this.state / 2 ** 32) * below);
-  }
-}
+import type { Scheduler } from '../../lib/scheduler.js';
 
 async function mapped(simulation: Backend): Promise<BackendAddressSpace> {
   const space = await simulation.createAddressSpace();

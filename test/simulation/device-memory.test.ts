@@ -1,51 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { checkInvariant } from '../../lib/simulation/invariant.js';
 import { Simulation } from '../../lib/simulation/simulation.js';
+import { Hold, Random } from './schedulers.js';
 import { BASE, MAP_FIXED, PAGE, PRIVATE, openWorld, shown } from './world.js';
 import type { BackendAddressSpace, BackendMirror, Invalidation } from '../../lib/backend.js';
 import type { Operation } from '../../lib/operations.js';
-import type { Scheduler, TaskView } from '../../lib/scheduler.js';
-
-/** Holds one operation at a point until nobody else can go on, and remembers who stood where. */
-class Hold implements Scheduler {
-  readonly seen: string[] = [];
-  constructor(
-    readonly name: string,
-    readonly at: string,
-  ) {}
-  newExecution(): boolean {
-    return true;
-  }
-  nextTask(runnable: readonly TaskView[]): number {
-    const held = runnable.find(({ name, at }) => name === this.name && at === this.at);
-    // What is to be held goes first until it gets there: the others are to meet it in that state.
-    const first = runnable.find(({ name }) => name === this.name);
-    const other = runnable.find(({ name }) => name !== this.name);
-    const chosen = held === undefined ? (first ?? other!) : (other ?? held);
-    this.seen.push(`${chosen.name}@${chosen.at}`);
-    return chosen.id;
-  }
-  nextU64(): bigint {
-    return 0n;
-  }
-}
-
-class Random implements Scheduler {
-  constructor(private state: number) {}
-  newExecution(): boolean {
-    return true;
-  }
-  nextTask(runnable: readonly TaskView[]): number {
-    return runnable[this.below(runnable.length)]!.id;
-  }
-  nextU64(): bigint {
-    return BigInt(this.below(2 ** 32));
-  }
-  below(limit: number): number {
-    this.state = (Math.imul(this.state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((this.state / 2 ** 32) * limit);
-  }
-}
+import type { Scheduler } from '../../lib/scheduler.js';
 
 interface Scene {
   readonly simulation: Simulation;

@@ -10,6 +10,7 @@ import {
   MADV_POPULATE_WRITE,
   MAP_HUGETLB,
 } from '../../lib/constants.js';
+import { Random } from './schedulers.js';
 import { BASE, GIB, MAP_FIXED, MIB2, PAGE, PRIVATE, RW, SHARED, openWorld, worldOf } from './world.js';
 import { HugetlbPool } from '../../lib/simulation/hugetlb-pool.js';
 import { checkInvariant } from '../../lib/simulation/invariant.js';
@@ -17,7 +18,6 @@ import { FrameNumbers } from '../../lib/simulation/frame-numbers.js';
 import { Frames } from '../../lib/simulation/frames.js';
 import { Simulation } from '../../lib/simulation/simulation.js';
 import type { Operation } from '../../lib/operations.js';
-import type { Scheduler, TaskView } from '../../lib/scheduler.js';
 import type { World } from './world.js';
 
 function advise(offset: number, length: number, advice: number): Operation {
@@ -186,24 +186,6 @@ test('MADV_PAGEOUT tells every VMA that the reverse map leads to before the page
   expect(world.simulation.machine.frames.used).toBe(0);
 });
 
-/** Every choice from a seeded generator. */
-class Random implements Scheduler {
-  constructor(private state: number) {}
-  newExecution(): boolean {
-    return true;
-  }
-  nextTask(runnable: readonly TaskView[]): number {
-    return runnable[this.next(runnable.length)]!.id;
-  }
-  nextU64(): bigint {
-    return BigInt(this.next(2 ** 32));
-  }
-  next(below: number): number {
-    this.state = (Math.imul(this.state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((this.state / 2 ** 32) * below);
-  }
-}
-
 test.each(['6.1', '6.12'] as const)(
   'any interleaving of splits, collapses and a device keeps the device honest (%s)',
   async (kernel) => {
@@ -251,17 +233,17 @@ test.each(['6.1', '6.12'] as const)(
       const mirror = await world.space.createMirror(0, BASE, 8 * MIB2, { event: () => undefined });
       const model = new Map<number, number>();
       mapHuge(world, 0, 2 * MIB2);
-      world.map(4 * MIB2, 2 * MIB2, RW, (choose.next(2) === 0 ? PRIVATE : SHARED) | MAP_HUGETLB);
+      world.map(4 * MIB2, 2 * MIB2, RW, (choose.below(2) === 0 ? PRIVATE : SHARED) | MAP_HUGETLB);
       const places = [0, 1, 255, 511, 512, 513, 1023, 2048, 2049, 2560, 3071];
       for (let step = 0; step < 80; step++) {
-        const page = places[choose.next(places.length)]!;
-        const pages = 1 + choose.next(600);
+        const page = places[choose.below(places.length)]!;
+        const pages = 1 + choose.below(600);
         const inPrivate = page < 1024;
         const room = Math.min(pages, (inPrivate ? 1024 : 3072) - page);
-        switch (choose.next(inPrivate ? 8 : 3)) {
+        switch (choose.below(inPrivate ? 8 : 3)) {
           case 0:
           case 1: {
-            const byte = 1 + choose.next(255);
+            const byte = 1 + choose.below(255);
             world.touch(page * PAGE, byte);
             model.set(page, byte);
             break;
@@ -279,7 +261,7 @@ test.each(['6.1', '6.12'] as const)(
             for (const each of [...model.keys()]) if (each >= page && each < page + room) model.delete(each);
             break;
           case 4:
-            world.run(advise(page * PAGE, room * PAGE, choose.next(2) === 0 ? MADV_COLD : MADV_POPULATE_WRITE));
+            world.run(advise(page * PAGE, room * PAGE, choose.below(2) === 0 ? MADV_COLD : MADV_POPULATE_WRITE));
             break;
           case 5:
             for (const block of [0, 1]) {
@@ -293,7 +275,7 @@ test.each(['6.1', '6.12'] as const)(
             break;
           default: {
             const start = BASE + page * PAGE;
-            await mirror.populate(start, start + room * PAGE, { write: choose.next(2) === 0, snapshot: false });
+            await mirror.populate(start, start + room * PAGE, { write: choose.below(2) === 0, snapshot: false });
             break;
           }
         }
