@@ -1,6 +1,6 @@
 /**
  * Stories of memory in huge pages: step by step what is done, which invalidations that sends, and what a snapshot then says.
- * The rows of huge-pages.test.ts and hugetlb.test.ts are made of these.
+ * The rows of the huge-pages*.test.ts and hugetlb*.test.ts are made of these.
  */
 import {
   HMM_PFN_ERROR,
