@@ -27,9 +27,9 @@ int mirror_check_bound(struct mirror_context *context);
 int mirror_get_notifier(struct mirror_context *context, u32 id, struct mirror_notifier **notifier);
 
 /* ioctl_mirror.c */
-int mirror_check_pages(u64 start, u64 end);
-int mirror_check_inside(const struct mirror_notifier *notifier, u64 start, u64 last);
-int mirror_get_mirror(struct mirror_context *context, u32 id, struct mirror_notifier **notifier);
+int mirror_get_mirror_of(struct mirror_context *context, u32 id, u64 start, u64 last, struct mirror_notifier **notifier);
+int mirror_get_mirror_of_pages(struct mirror_context *context, u32 id, u64 start, u64 end,
+			       struct mirror_notifier **notifier);
 int mirror_ioctl_range_fault(struct mirror_context *context, union mirror_arguments *arguments);
 int mirror_ioctl_populate(struct mirror_context *context, union mirror_arguments *arguments);
 int mirror_ioctl_read(struct mirror_context *context, union mirror_arguments *arguments);

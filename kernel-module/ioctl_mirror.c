@@ -8,7 +8,7 @@
 #include "ioctl.h"
 
 /* [start, end) in whole pages, of which one call takes HMM_MIRROR_MAX_PAGES. */
-int mirror_check_pages(u64 start, u64 end)
+static int check_pages(u64 start, u64 end)
 {
 	if (start >= end || !PAGE_ALIGNED(start) || !PAGE_ALIGNED(end))
 		return -EINVAL;
@@ -28,7 +28,7 @@ static int check_bytes(u64 address, u64 length)
 }
 
 /* A notifier that has a device page table, with a reference: of one that has none, EINVAL. */
-int mirror_get_mirror(struct mirror_context *context, u32 id, struct mirror_notifier **notifier)
+static int get_mirror(struct mirror_context *context, u32 id, struct mirror_notifier **notifier)
 {
 	int ret;
 
@@ -41,9 +41,30 @@ int mirror_get_mirror(struct mirror_context *context, u32 id, struct mirror_noti
 	return -EINVAL;
 }
 
-int mirror_check_inside(const struct mirror_notifier *notifier, u64 start, u64 last)
+static int check_inside(const struct mirror_notifier *notifier, u64 start, u64 last)
 {
 	return start >= notifier->start && last <= notifier->last ? 0 : -EINVAL;
+}
+
+/* A mirror, with a reference, inside whose interval [start, last] is. */
+int mirror_get_mirror_of(struct mirror_context *context, u32 id, u64 start, u64 last, struct mirror_notifier **notifier)
+{
+	int ret;
+
+	ret = get_mirror(context, id, notifier);
+	if (ret)
+		return ret;
+	ret = check_inside(*notifier, start, last);
+	if (ret)
+		mirror_notifier_put(*notifier);
+	return ret;
+}
+
+/* The same for whole pages [start, end), which are checked first. */
+int mirror_get_mirror_of_pages(struct mirror_context *context, u32 id, u64 start, u64 end,
+			       struct mirror_notifier **notifier)
+{
+	return check_pages(start, end) ?: mirror_get_mirror_of(context, id, start, end - 1, notifier);
 }
 
 int mirror_ioctl_range_fault(struct mirror_context *context, union mirror_arguments *arguments)
@@ -57,13 +78,13 @@ int mirror_ioctl_range_fault(struct mirror_context *context, union mirror_argume
 		return -EINVAL;
 	if (!owner && args->owner_device != HMM_MIRROR_NO_DEVICE)
 		return -ENODEV;
-	ret = mirror_check_pages(args->start, args->end);
+	ret = check_pages(args->start, args->end);
 	if (ret)
 		return ret;
 	ret = mirror_get_notifier(context, args->id, &notifier);
 	if (ret)
 		return ret;
-	ret = mirror_check_inside(notifier, args->start, args->end - 1) ?: mirror_range_fault(notifier, args, owner);
+	ret = check_inside(notifier, args->start, args->end - 1) ?: mirror_range_fault(notifier, args, owner);
 	mirror_notifier_put(notifier);
 	return ret;
 }
@@ -80,13 +101,10 @@ int mirror_ioctl_populate(struct mirror_context *context, union mirror_arguments
 		return -EINVAL;
 	if ((args->flags & HMM_MIRROR_WRITABLE) && (args->flags & HMM_MIRROR_SNAPSHOT))
 		return -EINVAL;
-	ret = mirror_check_pages(args->start, args->end);
+	ret = mirror_get_mirror_of_pages(context, args->id, args->start, args->end, &notifier);
 	if (ret)
 		return ret;
-	ret = mirror_get_mirror(context, args->id, &notifier);
-	if (ret)
-		return ret;
-	ret = mirror_check_inside(notifier, args->start, args->end - 1) ?: mirror_populate(notifier, args);
+	ret = mirror_populate(notifier, args);
 	mirror_notifier_put(notifier);
 	return ret;
 }
@@ -101,14 +119,11 @@ static int access_mirror(struct mirror_context *context, struct hmm_mirror_acces
 	args->retries = 0;
 	if (args->flags & ~HMM_MIRROR_NONBLOCK)
 		return -EINVAL;
-	ret = check_bytes(args->address, args->length);
+	ret = check_bytes(args->address, args->length) ?:
+	      mirror_get_mirror_of(context, args->id, args->address, args->address + args->length - 1, &notifier);
 	if (ret)
 		return ret;
-	ret = mirror_get_mirror(context, args->id, &notifier);
-	if (ret)
-		return ret;
-	ret = mirror_check_inside(notifier, args->address, args->address + args->length - 1) ?:
-	      mirror_access(notifier, args, write);
+	ret = mirror_access(notifier, args, write);
 	mirror_notifier_put(notifier);
 	return ret;
 }
@@ -134,13 +149,10 @@ int mirror_ioctl_query(struct mirror_context *context, union mirror_arguments *a
 		return -EINVAL;
 	if (args->locations && !args->pfns)
 		return -EINVAL;
-	ret = mirror_check_pages(args->start, args->end);
+	ret = mirror_get_mirror_of_pages(context, args->id, args->start, args->end, &notifier);
 	if (ret)
 		return ret;
-	ret = mirror_get_mirror(context, args->id, &notifier);
-	if (ret)
-		return ret;
-	ret = mirror_check_inside(notifier, args->start, args->end - 1) ?: mirror_query(notifier, args);
+	ret = mirror_query(notifier, args);
 	mirror_notifier_put(notifier);
 	return ret;
 }
@@ -153,7 +165,7 @@ int mirror_ioctl_lock(struct mirror_context *context, union mirror_arguments *ar
 
 	if (args->flags & ~HMM_MIRROR_NONBLOCK)
 		return -EINVAL;
-	ret = mirror_get_mirror(context, args->id, &notifier);
+	ret = get_mirror(context, args->id, &notifier);
 	if (ret)
 		return ret;
 	ret = mirror_update_lock(notifier, args->flags & HMM_MIRROR_NONBLOCK);
@@ -169,7 +181,7 @@ int mirror_ioctl_unlock(struct mirror_context *context, union mirror_arguments *
 
 	if (args->flags)
 		return -EINVAL;
-	ret = mirror_get_mirror(context, args->id, &notifier);
+	ret = get_mirror(context, args->id, &notifier);
 	if (ret)
 		return ret;
 	ret = mirror_update_unlock(notifier);

@@ -16,14 +16,10 @@ static int ioctl_pages(struct mirror_context *context, struct hmm_mirror_pages *
 	args->retries = 0;
 	if (args->flags)
 		return -EINVAL;
-	ret = mirror_check_pages(args->start, args->end);
+	ret = mirror_get_mirror_of_pages(context, args->id, args->start, args->end, &notifier);
 	if (ret)
 		return ret;
-	ret = mirror_get_mirror(context, args->id, &notifier);
-	if (ret)
-		return ret;
-	ret = mirror_check_inside(notifier, args->start, args->end - 1) ?:
-	      call(notifier, args->start, args->end, args);
+	ret = call(notifier, args->start, args->end, args);
 	mirror_notifier_put(notifier);
 	return ret;
 }
@@ -53,12 +49,11 @@ int mirror_ioctl_atomic_add(struct mirror_context *context, union mirror_argumen
 	args->retries = 0;
 	if (args->flags & ~HMM_MIRROR_NONBLOCK || args->address % sizeof(args->value))
 		return -EINVAL;
-	ret = mirror_get_mirror(context, args->id, &notifier);
+	/* Aligned, so the word's last byte is a number. */
+	ret = mirror_get_mirror_of(context, args->id, args->address, args->address + sizeof(args->value) - 1, &notifier);
 	if (ret)
 		return ret;
-	/* Aligned, so the word's last byte is a number. */
-	ret = mirror_check_inside(notifier, args->address, args->address + sizeof(args->value) - 1) ?:
-	      mirror_atomic_add(notifier, args);
+	ret = mirror_atomic_add(notifier, args);
 	mirror_notifier_put(notifier);
 	return ret;
 }
