@@ -342,6 +342,8 @@ ssize_t mirror_read(struct file *file, char __user *buffer, size_t size, loff_t 
 
 	if (!room)
 		return -EINVAL;
+	/* What there can be at one moment: or a large buffer would be filled for as long as there are new ones. */
+	room = min(room, (size_t)mirror_event_capacity);
 	/* Again, when another reader took what there was. */
 	do {
 		ret = queue_begin_read(queue, nonblock);
@@ -351,6 +353,7 @@ ssize_t mirror_read(struct file *file, char __user *buffer, size_t size, loff_t 
 			ret = queue_deliver(queue, buffer + done * sizeof(struct hmm_mirror_event), room - done);
 			if (ret > 0)
 				done += ret;
+			cond_resched();
 		} while (ret > 0 && done < room);
 		mutex_unlock(&queue->read_lock);
 	} while (!done && !ret && !nonblock);
