@@ -30,15 +30,6 @@
 struct mirror_device mirror_devices[HMM_MIRROR_MAX_DEVICES];
 unsigned int mirror_device_count;
 
-/*
- * Which frames are whose memory, close together: every page of a snapshot is looked up here. Constant once the nodes
- * are registered, count 0 for no memory.
- */
-static struct {
-	unsigned long first;
-	unsigned long count;
-} device_frames[HMM_MIRROR_MAX_DEVICES];
-
 static unsigned int private_pages = 16384;
 static unsigned long coherent[COHERENT_DEVICES];
 static unsigned int coherent_mb = 256;
@@ -94,19 +85,6 @@ u64 mirror_device_used(const struct mirror_device *device)
 	return device->memory ? READ_ONCE(device->memory->used) : 0;
 }
 
-/* Where the page with that frame is, which some page table named: HMM_MIRROR_LOCATION_*, never NONE. */
-u32 mirror_page_location(unsigned long frame)
-{
-	unsigned int id;
-
-	if (is_zero_pfn(frame))
-		return HMM_MIRROR_LOCATION_ZERO;
-	for (id = 0; id < PRIVATE_DEVICES + COHERENT_DEVICES; id++)
-		if (frame - device_frames[id].first < device_frames[id].count)
-			return HMM_MIRROR_LOCATION_DEVICE + id;
-	return HMM_MIRROR_LOCATION_SYSTEM;
-}
-
 static int device_create_memory(struct mirror_device *device)
 {
 	unsigned long capacity = (unsigned long)coherent_mb * SZ_1M >> PAGE_SHIFT;
@@ -126,8 +104,7 @@ static int device_create_memory(struct mirror_device *device)
 		return PTR_ERR(memory);
 	device->capacity = capacity;
 	device->memory = memory;
-	device_frames[device->id].first = memory->first;
-	device_frames[device->id].count = capacity;
+	mirror_location_add(memory->first, capacity, HMM_MIRROR_LOCATION_DEVICE + device->id);
 	return 0;
 }
 
@@ -189,6 +166,7 @@ int mirror_devices_init(const struct file_operations *operations)
 	count = count_devices();
 	if (count < 0)
 		return count;
+	mirror_location_add_zero();
 	for (id = 0; id < count; id++) {
 		ret = mirror_device_create(&mirror_devices[id], id, operations);
 		if (ret)

@@ -13,9 +13,8 @@ struct snapshot_run {
 	u8 protections[MIRROR_CHUNK_PAGES];
 };
 
-static u8 place_of(unsigned long frame, const struct mirror_device *local)
+static u8 place_of(u32 location, const struct mirror_device *local)
 {
-	u32 location = mirror_page_location(frame);
 	const struct mirror_device *device;
 
 	if (location == HMM_MIRROR_LOCATION_ZERO)
@@ -30,7 +29,7 @@ static u8 place_of(unsigned long frame, const struct mirror_device *local)
 	return device == local ? HMM_DMIRROR_PROT_DEV_COHERENT_LOCAL : HMM_DMIRROR_PROT_DEV_COHERENT_REMOTE;
 }
 
-static u8 protection_of(unsigned long pfn, const struct mirror_device *local)
+static u8 protection_of(unsigned long pfn, const struct mirror_device *local, struct mirror_stretch *stretch)
 {
 	u8 protection;
 
@@ -38,7 +37,7 @@ static u8 protection_of(unsigned long pfn, const struct mirror_device *local)
 		return HMM_DMIRROR_PROT_ERROR;
 	if (!(pfn & HMM_PFN_VALID))
 		return HMM_DMIRROR_PROT_NONE;
-	protection = place_of(page_to_pfn(hmm_pfn_to_page(pfn)), local);
+	protection = place_of(mirror_location(stretch, pfn & ~HMM_PFN_FLAGS), local);
 	protection |= pfn & HMM_PFN_WRITE ? HMM_DMIRROR_PROT_WRITE : HMM_DMIRROR_PROT_READ;
 	if (hmm_pfn_to_map_order(pfn) == PMD_SHIFT - PAGE_SHIFT)
 		protection |= HMM_DMIRROR_PROT_PMD;
@@ -52,10 +51,11 @@ static int snapshot_commit_locked(struct mirror_fault *fault)
 {
 	struct snapshot_run *run = container_of(fault, struct snapshot_run, fault);
 	unsigned long index, count = (fault->end - fault->start) >> PAGE_SHIFT;
+	struct mirror_stretch stretch = {};
 
 	lockdep_assert_held(&fault->notifier->lock);
 	for (index = 0; index < count; index++)
-		run->protections[index] = protection_of(run->pfns[index], fault->device);
+		run->protections[index] = protection_of(run->pfns[index], fault->device, &stretch);
 	return 0;
 }
 

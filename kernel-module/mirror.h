@@ -147,9 +147,29 @@ extern unsigned int mirror_device_count;
 struct mirror_device *mirror_device_find(u32 id);
 u32 mirror_device_id_of_owner(const void *owner);
 u64 mirror_device_used(const struct mirror_device *device);
-u32 mirror_page_location(unsigned long frame);
 int mirror_devices_init(const struct file_operations *operations);
 void mirror_devices_exit(void);
+
+/* location.c */
+
+/* Frames that follow each other and are in the same place, HMM_MIRROR_LOCATION_*, never NONE. */
+struct mirror_stretch {
+	unsigned long first;
+	unsigned long count;
+	u32 location;
+};
+
+void mirror_location_add(unsigned long first, unsigned long count, u32 location);
+void mirror_location_add_zero(void);
+struct mirror_stretch mirror_location_find(unsigned long frame);
+
+/* stretch: where the frame before was, zeroed for the first. A frame near it costs one comparison. */
+static inline u32 mirror_location(struct mirror_stretch *stretch, unsigned long frame)
+{
+	if (frame - stretch->first >= stretch->count)
+		*stretch = mirror_location_find(frame);
+	return stretch->location;
+}
 
 /* In jiffies: how long an invalidation waits for user space, be it for an answer or for the update lock. */
 static inline unsigned long mirror_notifier_patience(const struct mirror_notifier *notifier)

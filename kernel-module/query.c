@@ -15,26 +15,12 @@ struct query_run {
 	u8 *locations; /* likewise */
 };
 
-/* Before the pfns are translated, as they are in the kernel's encoding here. */
-static void query_locations(struct query_run *run)
-{
-	const struct mirror_fault *fault = &run->fault;
-	unsigned long index, count = (fault->end - fault->start) >> PAGE_SHIFT;
-
-	for (index = 0; index < count; index++)
-		run->locations[index] = fault->pfns[index] & HMM_PFN_VALID ?
-					mirror_page_location(fault->pfns[index] & ~HMM_PFN_FLAGS) :
-					HMM_MIRROR_LOCATION_NONE;
-}
-
 static int query_commit_locked(struct mirror_fault *fault)
 {
 	struct query_run *run = container_of(fault, struct query_run, fault);
 
 	if (run->entries)
 		mirror_page_table_read_locked(fault->notifier, fault->start, fault->end, run->entries);
-	if (run->locations)
-		query_locations(run);
 	return 0;
 }
 
@@ -64,8 +50,24 @@ static void query_array_free(void *array, const void *small)
 		kvfree(array);
 }
 
+/*
+ * Of pfns in the kernel's encoding. A frame's place does not change, so it is as true of the moment of the walk as they
+ * are, without the lock.
+ */
+static void query_locations(const unsigned long *pfns, u8 *locations, unsigned long count)
+{
+	struct mirror_stretch stretch = {};
+	unsigned long index;
+
+	for (index = 0; index < count; index++)
+		locations[index] = pfns[index] & HMM_PFN_VALID ? mirror_location(&stretch, pfns[index] & ~HMM_PFN_FLAGS) :
+								 HMM_MIRROR_LOCATION_NONE;
+}
+
 static int query_copy_out(const struct query_run *run, const struct hmm_mirror_query *args, unsigned long count)
 {
+	if (args->locations)
+		query_locations(run->fault.pfns, run->locations, count);
 	if (args->pfns) {
 		mirror_pfns_from_kernel(run->fault.pfns, count);
 		if (copy_to_user(u64_to_user_ptr(args->pfns), run->fault.pfns, count * sizeof(*run->fault.pfns)))
