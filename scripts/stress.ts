@@ -2,8 +2,9 @@
  * npm run stress: programs that strain the module, on a kernel full of checkers. Fails on any complaint of the kernel's, a hang, or a leak.
  *
  *   --kernel NAME                default own-6.12-debug
- *   --only fuzz|allocations      fuzz: random ioctls on several threads beside a workload, the module loaded again and again;
- *                                allocations: every memory allocation made to fail in turn. Default both
+ *   --only NAME                  fuzz: random ioctls on several threads beside a workload, the module loaded again and again;
+ *                                allocations: every memory allocation on the way of each request made to fail in turn;
+ *                                loading: the same for loading the module and unloading it. Default all
  *   --seconds N                  for which the fuzzer runs, default 300
  *   --seed S                     its random numbers, default new ones every day
  */
@@ -35,7 +36,7 @@ async function main(args: readonly string[]): Promise<number> {
   });
   const chosen = STRESS_PROGRAMS.filter((program) => values.only === undefined || program === values.only);
   if (chosen.length === 0) {
-    throw new UsageError(`--only takes ${STRESS_PROGRAMS.join(' or ')}, not "${String(values.only)}"`);
+    throw new UsageError(`--only takes ${STRESS_PROGRAMS.join(', ')}, not "${String(values.only)}"`);
   }
   const seconds = whole(values.seconds, '--seconds');
   const seed = whole(values.seed, '--seed');

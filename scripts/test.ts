@@ -58,7 +58,7 @@ const legs: readonly Leg[] = [
     run: (output: LegOutput, extent: Extent) => runVmLeg(name, output, extent),
   })),
   { name: 'planted faults', kernel: CHECKERS, run: (output) => runPlantedLeg('planted faults', CHECKERS, output) },
-  { name: 'stress', kernel: CHECKERS, run: (output) => runStressLeg('stress', CHECKERS, output) },
+  { name: 'stress', kernel: CHECKERS, run: (output, extent) => runStressLeg('stress', CHECKERS, output, extent) },
   { name: 'selftests', kernel: SELFTESTS_ON, run: (output) => runSelftestsLeg('selftests', SELFTESTS_ON, output) },
 ];
 

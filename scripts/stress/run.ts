@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -12,11 +12,8 @@ import { VmError } from '../vm/errors.js';
 import { kernelNamed } from '../vm/kernels.js';
 import { runInVm } from '../vm/run.js';
 
-/** The programs of test/stress: their sources, and what they are for. */
-const PROGRAMS = {
-  fuzz: ['ioctl-fuzz.c', 'workload.c', 'requests.c', 'random.c'],
-  allocations: ['fail-nth.c'],
-} as const;
+/** What there is, and which folder of test/stress has the program. */
+const PROGRAMS = { fuzz: 'fuzz', allocations: 'fail-nth', loading: 'fail-nth' } as const;
 
 export type StressProgram = keyof typeof PROGRAMS;
 export const STRESS_PROGRAMS = Object.keys(PROGRAMS) as StressProgram[];
@@ -36,15 +33,41 @@ const MEMORY = '4G';
 /** Seconds beyond the fuzzer's own: boot, the end of the last round, the search for leaks. */
 const SLACK = 300;
 
-/** What stock kernels cannot do: requests that never succeed there, and steps that fail. */
-const WITHOUT_PRIVATE_MEMORY = {
-  fuzz: 'HMM_MIRROR_MAKE_EXCLUSIVE,HMM_MIRROR_ATOMIC_ADD,HMM_DMIRROR_EXCLUSIVE,HMM_DMIRROR_CHECK_EXCLUSIVE',
-  allocations: '',
-} as const;
+/** Requests that never succeed on a stock kernel. */
+const WITHOUT_PRIVATE_MEMORY = ['HMM_MIRROR_MAKE_EXCLUSIVE', 'HMM_MIRROR_ATOMIC_ADD', 'HMM_DMIRROR_EXCLUSIVE'];
+
+/**
+ * For the fuzzer, so that devices run out of memory and an eviction does not take seconds; and for a module that is loaded
+ * hundreds of times: what takes longest of that is memory for its devices.
+ */
+const LITTLE_MEMORY = 'private_pages=512 coherent_mb=2';
+
+/** Seconds that making allocations fail may take on a stock kernel: several times what it does. */
+const INJECTION_LIMIT = { allocations: 30, loading: 120 } as const;
+
+/** The program's arguments, and the parameters with which the module is loaded when it starts. */
+function job(options: StressOptions, module: string, without: readonly string[]): { args: string[]; loaded: string } {
+  const again = () => [...['--module', module], ...['--arguments', moduleParameters(module, MEMORY, LITTLE_MEMORY)]];
+  switch (options.program) {
+    case 'fuzz': {
+      const own = ['--seconds', String(options.seconds), '--seed', String(options.seed)];
+      return {
+        args: [...own, ...again(), ...(without.length === 0 ? [] : ['--without', without.join(',')])],
+        loaded: '',
+      };
+    }
+    case 'allocations':
+      return { args: [], loaded: '' };
+    case 'loading':
+      return { args: again(), loaded: LITTLE_MEMORY };
+  }
+}
 
 function compile(program: StressProgram, folder: string): string {
   const binary = path.join(folder, program);
-  const sources = PROGRAMS[program].map((source) => path.join(packageRoot(), 'test', 'stress', source));
+  const stress = path.join(packageRoot(), 'test', 'stress');
+  const own = readdirSync(path.join(stress, PROGRAMS[program])).filter((name) => name.endsWith('.c'));
+  const sources = [...own.map((name) => path.join(stress, PROGRAMS[program], name)), path.join(stress, 'module.c')];
   const flags = ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra', '-Werror', '-static', '-pthread'];
   execFileSync('cc', [...flags, '-o', binary, ...sources], { stdio: ['ignore', 'inherit', 'inherit'] });
   return binary;
@@ -57,28 +80,23 @@ function compile(program: StressProgram, folder: string): string {
 export async function runStress(options: StressOptions): Promise<string[]> {
   const { program, progress, output } = options;
   const description = kernelNamed(options.kernel);
-  if (program === 'allocations' && description.source.kind !== 'own') {
+  if (program !== 'fuzz' && description.source.kind !== 'own') {
     throw new VmError('unsupported', `${options.kernel} has no fault injection: own-6.12-debug has`);
   }
   const kernel = await provideKernel(description, progress);
   const module = await provideModule(kernel, progress);
-  const parameters = moduleParameters(module, MEMORY, undefined);
+  const { args, loaded } = job(options, module, description.source.kind === 'own' ? [] : WITHOUT_PRIVATE_MEMORY);
   const folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-stress-'));
   try {
     const binary = compile(program, folder);
-    const without = description.source.kind === 'own' ? '' : WITHOUT_PRIVATE_MEMORY[program];
-    const own = program === 'fuzz' ? ['--seconds', String(options.seconds), '--seed', String(options.seed)] : [];
     const result = await runInVm({
       kernel: options.kernel,
       memory: MEMORY,
-      command: [
-        binary,
-        ...own,
-        ...['--module', module],
-        ...['--arguments', parameters],
-        ...(without === '' ? [] : ['--without', without]),
-      ],
-      timeout: (program === 'fuzz' ? options.seconds : 120 * description.slowness) + SLACK * description.slowness,
+      command: [binary, ...args],
+      moduleParameters: loaded,
+      timeout:
+        (program === 'fuzz' ? options.seconds : INJECTION_LIMIT[program] * description.slowness) +
+        SLACK * description.slowness,
       stdout: output,
       stderr: output,
       progress,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "stress.h"
+#include "fuzz.h"
 
 uint64_t random_next(struct random *random)
 {
@@ -54,4 +54,17 @@ uint64_t random_address(struct random *random)
 	if (random_chance(random, 30))
 		page &= ~511ULL;
 	return ARENA + page * PAGE;
+}
+
+uint64_t random_pages(struct random *random, uint64_t most)
+{
+	static const uint64_t few[] = { 1, 1, 2, 3, 8, 15, 16, 17, 33 };
+	static const uint64_t many[] = { 511, 512, 513, 1024, 1500 };
+	uint64_t pages;
+
+	if (random_chance(random, 1))
+		pages = many[random_below(random, sizeof(many) / sizeof(many[0]))];
+	else
+		pages = few[random_below(random, sizeof(few) / sizeof(few[0]))];
+	return pages < most ? pages : most;
 }

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "stress.h"
+#include "fuzz.h"
 
 /* Newer than some C libraries. */
 #ifndef MADV_POPULATE_READ
@@ -24,9 +24,15 @@
 #define MADV_COLLAPSE 25
 #endif
 
+/* Beyond what this program ever has open. */
+#define FILES_MOST 64
+
+/* Pages that one step touches at most. */
+#define TOUCHED 32
+
 static const int advices[] = {
 	MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_COLD, MADV_PAGEOUT, MADV_DONTFORK, MADV_DOFORK,
-	MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_COLLAPSE,
+	MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_DONTNEED, MADV_COLLAPSE,
 };
 
 static int dmirrors[4] = { -1, -1, -1, -1 };
@@ -38,7 +44,7 @@ static void touch(struct random *random, uint64_t address, uint64_t pages, bool 
 {
 	uint64_t page, at;
 
-	for (page = 0; page < pages && page < 64; page++) {
+	for (page = 0; page < pages && page < TOUCHED; page++) {
 		at = address + page * PAGE;
 		if (!write)
 			madvise((void *)(uintptr_t)at, PAGE, MADV_POPULATE_READ);
@@ -71,17 +77,28 @@ static void ask_dmirror(struct random *random)
 	if (fd < 0)
 		return;
 	dmirror_request_make(random, &buffers, &memory);
-	request_issue(fd, &dmirror_requests[kind], &counts->dmirror[kind], &memory);
+	while (random_chance(random, 15))
+		dmirror_request_break(random, &memory);
+	dmirror_request_issue(fd, kind, &memory);
+}
+
+/* A mapping that is neither a file nor anonymous. */
+static void map_device(struct random *random, void *at)
+{
+	int fd = dmirrors[random_below(random, 4)];
+
+	if (fd >= 0)
+		mmap(at, random_pages(random, 8) * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 }
 
 static void step(struct random *random)
 {
 	static const int protections[] = { PROT_READ, PROT_READ | PROT_WRITE, PROT_NONE, PROT_READ | PROT_WRITE };
-	uint64_t address = random_address(random), pages = 1 + random_below(random, 1024);
+	uint64_t address = random_address(random), pages = 2 * random_pages(random, 512);
 	void *at = (void *)(uintptr_t)address;
 	int flags = MAP_FIXED | MAP_ANONYMOUS;
 
-	switch (random_below(random, 12)) {
+	switch (random_below(random, 13)) {
 	case 0:
 	case 1:
 	case 2:
@@ -98,7 +115,7 @@ static void step(struct random *random)
 		madvise(at, pages * PAGE, advices[random_below(random, sizeof(advices) / sizeof(advices[0]))]);
 		break;
 	case 6:
-		mremap(at, pages * PAGE, (1 + random_below(random, 1024)) * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		mremap(at, pages * PAGE, random_pages(random, 1024) * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
 		       (void *)(uintptr_t)random_address(random));
 		break;
 	case 7:
@@ -109,6 +126,9 @@ static void step(struct random *random)
 		ask_dmirror(random);
 		break;
 	case 9:
+		map_device(random, at);
+		break;
+	case 10:
 		touch(random, address, pages, false);
 		break;
 	default:
@@ -122,23 +142,45 @@ static void *run(void *argument)
 	struct random random;
 
 	random_seed(&random, (uintptr_t)argument, 77);
-	for (;;)
+	for (;;) {
 		step(&random);
+		/*
+		 * A device that is invalidated all the time never gets through: it needs a time in which it is not. And a
+		 * machine of two processors has others to run.
+		 */
+		if (random_chance(&random, 25))
+			usleep(5000 + random_below(&random, 50000));
+	}
 	return NULL;
 }
 
-void mirrored_process(const int *contexts, unsigned int count, uint64_t seed, int ready)
+/* What it has from the process that it was forked from: files of others, which these think that they close for good. */
+static void close_all_but(const int *contexts, unsigned int count, int ready)
 {
-	struct hmm_mirror_bind bind = { 0 };
+	unsigned int index;
+	int fd;
+
+	for (fd = STDERR_FILENO + 1; fd < FILES_MOST; fd++) {
+		for (index = 0; index < count && contexts[index] != fd; index++)
+			;
+		if (index == count && fd != ready)
+			close(fd);
+	}
+}
+
+void mirrored_process(const int *contexts, unsigned int count, uint64_t stream, int ready)
+{
+	union request_memory bind = { 0 };
 	char name[] = "/dev/hmm_dmirror0";
 	pthread_t second;
 	unsigned int index;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close_all_but(contexts, count, ready);
 	zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	request_buffers_make(&buffers);
 	for (index = 0; index < count; index++)
-		if (ioctl(contexts[index], HMM_MIRROR_BIND, &bind) && errno != EBUSY)
+		if (mirror_request_issue(contexts[index], BIND, &bind))
 			_exit(3);
 	close(ready);
 	for (index = 0; index < 4; index++) {
@@ -147,7 +189,8 @@ void mirrored_process(const int *contexts, unsigned int count, uint64_t seed, in
 	}
 	mmap((void *)(uintptr_t)ARENA, ARENA_PAGES * PAGE, PROT_READ | PROT_WRITE,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	if (pthread_create(&second, NULL, run, (void *)(uintptr_t)(seed * 2 + 1)))
+	if (pthread_create(&second, NULL, run, (void *)(uintptr_t)(stream * 2 + 1)))
 		_exit(4);
-	run((void *)(uintptr_t)(seed * 2));
+	run((void *)(uintptr_t)(stream * 2));
+	_exit(0);
 }

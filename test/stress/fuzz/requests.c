@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* The arguments: one that makes sense for each ioctl, then, now and then, something wrong in it. */
+/* The arguments: one that makes sense for each ioctl, and something wrong in it. */
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "stress.h"
+#include "fuzz.h"
 
 #define REQUEST(command, type) { #command, command, sizeof(type) }
 
@@ -46,13 +46,23 @@ const struct request_kind dmirror_requests[DMIRROR_REQUESTS] = {
 
 struct counts *counts;
 
-int request_issue(int fd, const struct request_kind *kind, struct request_count *count, union request_memory *memory)
+static int issue(int fd, const struct request_kind *kind, struct request_count *count, union request_memory *memory)
 {
 	__atomic_add_fetch(&count->made, 1, __ATOMIC_RELAXED);
 	if (ioctl(fd, kind->command, memory->bytes))
 		return errno;
 	__atomic_add_fetch(&count->succeeded, 1, __ATOMIC_RELAXED);
 	return 0;
+}
+
+int mirror_request_issue(int fd, unsigned int kind, union request_memory *memory)
+{
+	return issue(fd, &mirror_requests[kind], &counts->mirror[kind], memory);
+}
+
+int dmirror_request_issue(int fd, unsigned int kind, union request_memory *memory)
+{
+	return issue(fd, &dmirror_requests[kind], &counts->dmirror[kind], memory);
 }
 
 void request_buffers_make(struct request_buffers *buffers)
@@ -62,14 +72,8 @@ void request_buffers_make(struct request_buffers *buffers)
 	buffers->good = mmap(NULL, REQUEST_BUFFER, PROT_READ | PROT_WRITE, flags, -1, 0);
 	buffers->read_only = mmap(NULL, 32 * PAGE, PROT_READ, flags, -1, 0);
 	buffers->unmapped = (char *)buffers->read_only + 16 * PAGE;
-	munmap(buffers->unmapped, 16 * PAGE);
-}
-
-static uint64_t some_pages(struct random *random)
-{
-	static const uint64_t counts[] = { 1, 1, 2, 15, 16, 17, 511, 512, 513, 1024, 1500 };
-
-	return counts[random_below(random, sizeof(counts) / sizeof(counts[0]))];
+	if (buffers->good == MAP_FAILED || buffers->read_only == MAP_FAILED || munmap(buffers->unmapped, 16 * PAGE))
+		fail("buffers");
 }
 
 static uint64_t some_buffer(struct random *random, const struct request_buffers *buffers)
@@ -98,16 +102,16 @@ static void make_insert(struct random *random, struct hmm_mirror_notifier_insert
 	bool all = random_chance(random, 40);
 
 	insert->start = all ? ARENA : random_address(random);
-	insert->length = all ? ARENA_PAGES * PAGE : some_pages(random) * PAGE;
+	insert->length = all ? ARENA_PAGES * PAGE : random_pages(random, ARENA_PAGES) * PAGE;
 	insert->device = HMM_MIRROR_NO_DEVICE;
 	switch (random_below(random, 8)) {
 	default:
 		insert->flags = HMM_MIRROR_NOTIFIER_EVENTS;
 		break;
 	case 1:
-		/* Nobody may answer, so it had better be patient for short. */
+		/* Patient for as long as the answer takes if there is one, on a slow machine. */
 		insert->flags = HMM_MIRROR_NOTIFIER_EVENTS | HMM_MIRROR_NOTIFIER_SYNC;
-		insert->timeout_ms = 1 + random_below(random, 3);
+		insert->timeout_ms = 20 + random_below(random, 30);
 		break;
 	case 2:
 		insert->flags = HMM_MIRROR_NOTIFIER_PAGE_TABLE | HMM_MIRROR_NOTIFIER_EVENTS;
@@ -117,33 +121,52 @@ static void make_insert(struct random *random, struct hmm_mirror_notifier_insert
 	}
 }
 
-static void make_device_access(struct random *random, int fd, const struct request_buffers *buffers,
+/* The pages that a driver would look up before it accesses them. */
+#define LOOKED_UP 32ULL
+
+/* How many of the entries, from the first on, have what is needed. */
+static uint64_t entries_with(const uint64_t *entries, uint64_t count, uint64_t needed)
+{
+	uint64_t index;
+
+	for (index = 0; index < count && (entries[index] & needed) == needed; index++)
+		;
+	return index;
+}
+
+/* A driver of its own page table: it has looked up what is there, and accesses that. Meanwhile it may have changed. */
+static void make_device_access(struct random *random, int fd, bool write, const struct request_buffers *buffers,
 			       struct hmm_mirror_device_access *access)
 {
+	uint64_t needed = HMM_MIRROR_PFN_VALID | (write ? HMM_MIRROR_PFN_WRITE : 0), first, pages;
 	uint64_t *entries = (uint64_t *)((char *)buffers->good + REQUEST_BUFFER / 2);
-	uint64_t pages = 1 + random_below(random, 8), page;
-	struct hmm_mirror_query query = { 0 };
+	uint64_t start = random_address(random), end = start + LOOKED_UP * PAGE;
+	struct hmm_mirror_populate populate = {
+		.id = 1 + random_below(random, 2), .flags = write ? HMM_MIRROR_WRITABLE : 0, .start = start, .end = end,
+	};
+	struct hmm_mirror_query query = {
+		.id = populate.id, .start = start, .end = end, .pfns = (uintptr_t)entries,
+	};
 
+	/* Threads share the array, and write into it what else they read there: the frames may be anybody's. */
+	if (random_chance(random, 50))
+		ioctl(fd, HMM_MIRROR_POPULATE, &populate);
+	if (ioctl(fd, HMM_MIRROR_QUERY, &query))
+		memset(entries, 0xff, LOOKED_UP * sizeof(*entries));
+	for (first = 0; first < LOOKED_UP - 1 && !entries_with(entries + first, 1, needed); first++)
+		;
+	pages = 1 + random_below(random, entries_with(entries + first, LOOKED_UP - first, needed));
 	access->device = random_below(random, 4);
-	access->address = random_address(random);
-	access->length = pages * PAGE;
-	access->entries = (uintptr_t)entries;
+	access->address = start + first * PAGE + (random_chance(random, 30) ? random_below(random, PAGE) : 0);
+	access->length = random_chance(random, 30) ? 1 + random_below(random, PAGE) : pages * PAGE;
+	access->entries = (uintptr_t)(entries + first);
 	access->buffer = some_buffer(random, buffers);
-	for (page = 0; page < pages; page++)
-		entries[page] = HMM_MIRROR_PFN_VALID | HMM_MIRROR_PFN_WRITE | random_below(random, 1 << 20);
-	if (random_chance(random, 20))
-		return;
-	query.id = some_id(random);
-	query.start = access->address;
-	query.end = access->address + access->length;
-	query.pfns = (uintptr_t)entries;
-	ioctl(fd, HMM_MIRROR_QUERY, &query);
 }
 
 static void make_sound(struct random *random, int fd, unsigned int kind, const struct request_buffers *buffers,
 		       union request_memory *memory)
 {
-	uint64_t start = random_address(random), end = start + some_pages(random) * PAGE;
+	uint64_t start = random_address(random), end = start + random_pages(random, ARENA_PAGES) * PAGE;
 	uint32_t nonblock = random_chance(random, 30) ? HMM_MIRROR_NONBLOCK : 0;
 	void *argument = memory->bytes;
 
@@ -153,7 +176,8 @@ static void make_sound(struct random *random, int fd, unsigned int kind, const s
 		break;
 	case REMOVE:
 		/* Mostly those that were inserted since, or soon nothing would be left. */
-		((struct hmm_mirror_notifier_id *)argument)->id = random_chance(random, 2) ? some_id(random) : 4 + random_below(random, 8);
+		((struct hmm_mirror_notifier_id *)argument)->id =
+			random_chance(random, 1) ? some_id(random) : 4 + random_below(random, 8);
 		break;
 	case LOCK:
 	case UNLOCK:
@@ -218,7 +242,7 @@ static void make_sound(struct random *random, int fd, unsigned int kind, const s
 		break;
 	case DEVICE_READ:
 	case DEVICE_WRITE:
-		make_device_access(random, fd, buffers, argument);
+		make_device_access(random, fd, kind == DEVICE_WRITE, buffers, argument);
 		break;
 	case ACK:
 		((struct hmm_mirror_ack *)argument)->ticket = 1 + random_below(random, 300);
@@ -258,8 +282,11 @@ void mirror_request_make(struct random *random, int fd, unsigned int kind, const
 {
 	memset(memory, 0, sizeof(*memory));
 	make_sound(random, fd, kind, buffers, memory);
-	while (random_chance(random, 15))
-		break_something(random, mirror_requests[kind].size, memory);
+}
+
+void mirror_request_break(struct random *random, unsigned int kind, union request_memory *memory)
+{
+	break_something(random, mirror_requests[kind].size, memory);
 }
 
 void dmirror_request_make(struct random *random, const struct request_buffers *buffers, union request_memory *memory)
@@ -268,11 +295,11 @@ void dmirror_request_make(struct random *random, const struct request_buffers *b
 
 	memset(memory, 0, sizeof(*memory));
 	command->addr = random_address(random);
-	command->npages = some_pages(random);
-	/* One byte a page for a snapshot, a page for the others: never beyond the buffer unless broken below. */
-	if (command->npages * PAGE > REQUEST_BUFFER)
-		command->npages = REQUEST_BUFFER / PAGE;
+	command->npages = random_pages(random, REQUEST_BUFFER / PAGE);
 	command->ptr = some_buffer(random, buffers);
-	while (random_chance(random, 15))
-		break_something(random, sizeof(*command), memory);
+}
+
+void dmirror_request_break(struct random *random, union request_memory *memory)
+{
+	break_something(random, sizeof(struct hmm_dmirror_cmd), memory);
 }
