@@ -83,13 +83,6 @@ int mirror_context_bind(struct mirror_context *context)
 	return ret;
 }
 
-int mirror_context_mm(struct mirror_context *context, struct mm_struct **mm)
-{
-	/* Pairs with the release in mirror_context_bind(). */
-	*mm = smp_load_acquire(&context->mm);
-	return *mm ? 0 : -ENOTCONN;
-}
-
 /*
  * The mm that the context is bound to, alive and its mmap_lock held for reading, until mirror_mm_unlock(). -EFAULT: the
  * process has gone. -EINTR: this thread is being killed.

@@ -260,6 +260,9 @@ static bool queue_holds_up(struct mirror_event_queue *queue, struct mirror_notif
 	struct mirror_event_wait *wait;
 	bool found = false;
 
+	/* The answer is old as soon as it is given, with the lock or without it. */
+	if (list_empty(&queue->waits))
+		return false;
 	spin_lock(&queue->lock);
 	list_for_each_entry(wait, &queue->waits, link) {
 		/* check_retry: whether the notifier's sequence is another than this one. */

@@ -246,7 +246,7 @@ long mirror_ioctl(struct file *file, unsigned int command, unsigned long argumen
 {
 	struct mirror_context *context = file->private_data;
 	void __user *user = (void __user *)argument;
-	union mirror_arguments arguments = {};
+	union mirror_arguments arguments;
 	unsigned int number = _IOC_NR(command);
 	int ret;
 
@@ -256,7 +256,10 @@ long mirror_ioctl(struct file *file, unsigned int command, unsigned long argumen
 	/* The number holds direction and size too, so what is copied below fits the union. */
 	if (mirror_commands[number].command != command)
 		return -ENOTTY;
-	if ((_IOC_DIR(command) & _IOC_WRITE) && copy_from_user(&arguments, user, _IOC_SIZE(command)))
+	/* What a handler looks at, and what goes back: no more than that is set. */
+	if (!(_IOC_DIR(command) & _IOC_WRITE))
+		memset(&arguments, 0, _IOC_SIZE(command));
+	else if (copy_from_user(&arguments, user, _IOC_SIZE(command)))
 		return -EFAULT;
 	ret = mirror_commands[number].handler(context, &arguments);
 	/*

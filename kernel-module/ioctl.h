@@ -5,7 +5,7 @@
 
 #include "mirror.h"
 
-/* In and out of every ioctl; zeroed before the copy in. */
+/* In and out of every ioctl: copied in, or all zeros where nothing comes in. */
 union mirror_arguments {
 	struct hmm_mirror_info info;
 	struct hmm_mirror_bind bind;

@@ -183,9 +183,16 @@ void mirror_context_destroy(struct mirror_context *context);
 int mirror_open(struct inode *inode, struct file *file);
 int mirror_release(struct inode *inode, struct file *file);
 int mirror_context_bind(struct mirror_context *context);
-int mirror_context_mm(struct mirror_context *context, struct mm_struct **mm);
 int mirror_context_lock_mm(struct mirror_context *context, struct mm_struct **mm);
 void mirror_mm_unlock(struct mm_struct *mm);
+
+/* The mm that the context is bound to, as an address and no more: it may be dead. -ENOTCONN. */
+static inline int mirror_context_mm(struct mirror_context *context, struct mm_struct **mm)
+{
+	/* Pairs with the release in mirror_context_bind(). */
+	*mm = smp_load_acquire(&context->mm);
+	return *mm ? 0 : -ENOTCONN;
+}
 
 /* events.c */
 void mirror_events_init(struct mirror_event_queue *queue);
