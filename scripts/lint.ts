@@ -1,6 +1,6 @@
 /**
  * npm run lint: TypeScript with the direction of its imports, formatting, the C++ of the addon and of the workload (each file by itself),
- * the C of the guest and of the benchmark, and the module with W=1 and sparse against the headers of every kernel. A
+ * the C of the guest, of the benchmarks and of what strains the module, and the module with W=1 and sparse against the headers of every kernel. A
  * checker that this machine lacks is named; with --require-tools that is a failure.
  */
 import { spawnSync } from 'node:child_process';
@@ -127,7 +127,8 @@ const results: LegResult[] = [
       '-Wstrict-prototypes',
       ...WARNINGS,
       ...sources('scripts/vm/guest', '.c'),
-      'bench/ioctls.c',
+      ...sources('test/stress', '.c'),
+      ...sources('bench', '.c'),
     ]),
   ),
   withTool('C++ format', 'clang-format', (format) =>

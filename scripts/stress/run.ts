@@ -53,7 +53,7 @@ function job(options: StressOptions, module: string, without: readonly string[])
       const own = ['--seconds', String(options.seconds), '--seed', String(options.seed)];
       return {
         args: [...own, ...again(), ...(without.length === 0 ? [] : ['--without', without.join(',')])],
-        loaded: '',
+        loaded: LITTLE_MEMORY,
       };
     }
     case 'allocations':

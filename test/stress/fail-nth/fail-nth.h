@@ -19,8 +19,8 @@ double now(void);
 /* injection.c */
 
 /*
- * Only what fails with the module on the call stack counts, be it the kernel's own function that the module calls: the rest
- * of a system call is not what is tested, and would take most of the time.
+ * Only what fails with the module on the call stack counts, be it in the kernel's own functions that the module calls:
+ * the rest of a system call is not what is tested, and would take most of the time.
  */
 void injection_configure(void);
 /* The nth allocation, or copy from or to user memory, of this thread from now on fails. */
@@ -31,8 +31,8 @@ bool injection_disarm(void);
 /* memory.c: the mirrored memory. */
 
 /*
- * On both sides of a boundary of the mirror's chunks of 512 pages, so that what is allocated per chunk is allocated twice; and few pages,
- * as each is an allocation that is made to fail.
+ * On both sides of a boundary of the mirror's chunks of 512 pages, so that what is allocated per chunk is allocated
+ * twice; and few pages, as each is an allocation that is made to fail.
  */
 #define FEW 6
 /* For requests that need an array on the heap only for more pages than these. */
@@ -40,7 +40,7 @@ bool injection_disarm(void);
 extern uint64_t memory_pages; /* FEW or MANY */
 #define LENGTH (memory_pages * PAGE)
 #define START (ARENA + HUGE_PAGES - LENGTH / 2)
-/* Chunks that the memory lies in, as a whole: what unmaps them all lets the mirror forget even that there was something. */
+/* The chunks that the memory lies in, whole: unmapped together, the mirror does not even keep their empty entries. */
 #define SPAN (2 * HUGE_PAGES)
 
 /* What the memory must hold. */

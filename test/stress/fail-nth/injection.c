@@ -14,8 +14,8 @@
 #define MODULES_END "0xffffffffff000000"
 
 /*
- * The kernel's own, which is spared: memory that cannot be added is an error of memremap_pages(), and handled, but this one
- * warns of it in the log as of a fault.
+ * The kernel's own, which is spared: that memory cannot be added is an error of memremap_pages(), and handled as one,
+ * but this function warns of it in the log as of a fault.
  */
 #define SPARED "add_pages"
 

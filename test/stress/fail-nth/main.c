@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Makes every memory allocation on the way of a request fail, and every copy from and to user memory, one after the other: the first in
- * one attempt, the second in the next, until an attempt gets through without one having failed. Each must end in success
- * or in an errno that says so, and must leave everything usable: the same request succeeds right after, and the memory holds what it
- * must. The same for loading the module and for unloading it. That nothing leaks is for kmemleak, and for who boots
- * the kernel, to say.
+ * Makes every memory allocation on the way of a request fail, and every copy from and to user memory, one after the
+ * other: the first in one attempt, the second in the next, until an attempt gets through without one having failed. Each
+ * must end in success or in an errno that says so, and must leave everything usable: the same request succeeds right
+ * after, and the memory holds what it must. The same for loading the module and for unloading it. That nothing leaks is
+ * for kmemleak, and for who boots the kernel, to say.
  *
  *	fail-nth [--most N]                                            the requests
  *	fail-nth [--most N] --module FILE.ko [--arguments "a=1 b=2"]   loading it and unloading it

@@ -98,12 +98,15 @@ void dmirror_request_break(struct random *random, union request_memory *memory);
 /* workload.c */
 
 /*
- * The mirrored process: binds itself to each file, closes `ready`, and then maps, writes, protects, unmaps and forks until it
- * is killed.
+ * The mirrored process: binds itself to each file, closes `ready`, and then maps, writes, protects, unmaps and forks
+ * until it is killed.
  */
 void mirrored_process(const int *contexts, unsigned int count, uint64_t stream, int ready) __attribute__((noreturn));
 
-/* processes.c: the mirrored processes, each with two files, of which one has private memory and the other has coherent if there is any. */
+/*
+ * processes.c: the mirrored processes, each with two files, one of a device with private memory, and one with coherent
+ * if there is any.
+ */
 
 #define PROCESSES 2
 void processes_init(void);

@@ -36,7 +36,8 @@ double now(void)
 
 void fail(const char *what)
 {
-	fprintf(stderr, "fuzz: %s: %s (seed %llu, round %u)\n", what, strerror(errno), (unsigned long long)fuzz_seed, round_number);
+	fprintf(stderr, "fuzz: %s: %s (seed %llu, round %u)\n", what, strerror(errno), (unsigned long long)fuzz_seed,
+		round_number);
 	exit(1);
 }
 

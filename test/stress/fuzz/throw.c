@@ -50,8 +50,8 @@ static int issue(struct thrower *thrower, int fd, unsigned int kind, union reque
 }
 
 /*
- * Takes what events there are, and answers nearly all of them: an invalidation that is not answered keeps the process waiting, and with
- * it all requests.
+ * Takes what events there are, and answers nearly all of them: an invalidation that is not answered keeps the process
+ * waiting, and with it all requests.
  */
 static void answer_events(struct random *random, int fd)
 {
