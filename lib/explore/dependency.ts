@@ -90,17 +90,23 @@ export function footprint(step: StepView): Touched {
   return own | (kernelPart(step) ?? KERNEL);
 }
 
-/** By where a step begins, then by how and where it ends: the tables without a text to be made for each step. */
-const BY_POINT = new Map<string, Map<string, Touched>>();
+/** By where a step begins, and by where it ends: no text is made for a step. */
+interface Ends {
+  readonly runnable: Map<string, Touched>;
+  readonly asleep: Map<string, Touched>;
+  ended: Touched | undefined;
+}
+const BY_POINT = new Map<string, Ends>();
 for (const [step, touched] of TABLE) {
-  const from = step.split(/[>~.]/, 1)[0]!;
+  const [from = '', to = ''] = step.split(/[>~.]/);
   let ends = BY_POINT.get(from);
-  if (ends === undefined) BY_POINT.set(from, (ends = new Map<string, Touched>()));
-  ends.set(step.slice(from.length), touched);
+  if (ends === undefined) BY_POINT.set(from, (ends = { runnable: new Map(), asleep: new Map(), ended: undefined }));
+  if (step.endsWith('.')) ends.ended = touched;
+  else ends[step[from.length] === '>' ? 'runnable' : 'asleep'].set(to, touched);
 }
 
 function kernelPart({ from, to, outcome, task }: StepView): Touched | undefined {
   const ends = BY_POINT.get(from);
-  if (outcome === 'ended') return ends?.get('.') ?? ENDS.get(`${task.name} ${from}`);
-  return ends?.get(outcome === 'runnable' ? `>${to}` : `~${to}`);
+  if (outcome === 'ended') return ends?.ended ?? ENDS.get(`${task.name} ${from}`);
+  return ends?.[outcome].get(to);
 }

@@ -4,13 +4,14 @@ import { HOST, MEMORY, reads, writes } from '../simulation/engine/touch.js';
 import { Linear, Quiescent, type ExploreConductor, type Watcher } from './conductor.js';
 import { LockOrder, type LockGraph } from './lock-order.js';
 import { Oracle } from './oracle.js';
+import { Recorder } from './recorder.js';
 import { RedundantExecution } from './schedulers/exhaustive.js';
-import { ScenarioWorld, type Scenario, type TaskBody, type WorldOwner } from './world.js';
+import { SPARE, type SpareMemory } from '../simulation/spare-memory.js';
+import { ScenarioWorld, type MachineScheduler, type Scenario, type TaskBody, type WorldOwner } from './world.js';
 import { Trace } from './trace.js';
 import { ViolationError, type Violation } from './violation.js';
-import { defaultChoice, preempts } from './choice.js';
 import { dependent, footprint } from './dependency.js';
-import type { Departure, Schedule } from './schedule.js';
+import type { Schedule } from './schedule.js';
 import type { Scheduler, StepView, TaskView } from '../scheduler.js';
 
 export interface ExecutionOptions {
@@ -23,6 +24,8 @@ export interface ExecutionOptions {
   readonly oracle: boolean;
   readonly trace: boolean;
   readonly linear: boolean;
+  /** Memory of the executions before. */
+  readonly spare: SpareMemory;
 }
 
 export type ExecutionEnd =
@@ -47,20 +50,19 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
   readonly oracle: Oracle;
   readonly trace: Trace | null;
   steps = 0;
-  preemptions = 0;
+  readonly #recorder = new Recorder();
   readonly #strategy: Scheduler;
   readonly #options: ExecutionOptions;
   readonly #conductor: ExploreConductor;
-  readonly #departures: Departure[] = [];
-  readonly #random: bigint[] = [];
   readonly #threads: Thread[] = [];
   #resolve!: (end: ExecutionEnd) => void;
   #end: ExecutionEnd | null = null;
-  #gap = 0;
-  #lastThread = -1;
   /** Calls that have ended since the last progress. */
   #calls = 0;
-  #parallel: { resolve: () => void; reject: (error: unknown) => void } | null = null;
+  #parallel: { resolve: (results: Record<string, unknown>) => void; reject: (error: unknown) => void } | null = null;
+  readonly #results: Record<string, unknown> = {};
+  /** Tasks of the scenario that have not ended. */
+  #running = 0;
   #parallelCalled = false;
   /** Seen by an observer in the middle of a step; the execution ends when that is made. */
   #violation: Violation | null = null;
@@ -69,17 +71,16 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
   constructor(strategy: Scheduler, options: ExecutionOptions) {
     this.#strategy = strategy;
     this.#options = options;
-    const engine = new Engine(this);
+    const engine = new Engine(this, (made) => (options.linear ? new Linear(made, this) : new Quiescent(made, this)));
     this.engine = engine;
     engine.preemptive = false;
-    this.#conductor = options.linear ? new Linear(engine, this) : new Quiescent(engine, this);
-    engine.conductor = this.#conductor;
+    this.#conductor = engine.conductor as ExploreConductor;
     this.oracle = new Oracle(engine.machines);
     this.trace = options.trace ? new Trace(this.oracle) : null;
   }
 
   /** Asked for by a scenario that opens a simulation; one that does not has no locks to be watched either. */
-  get scheduler(): Scheduler & { readonly [ENGINE]: Engine } {
+  get scheduler(): MachineScheduler {
     const { engine } = this;
     if (this.#options.oracle) {
       engine.locks ??= new LockOrder(this.#options.locks, {
@@ -92,6 +93,7 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
     }
     return {
       [ENGINE]: engine,
+      [SPARE]: this.#options.spare,
       newExecution: () => true,
       nextTask: (runnable) => runnable[0]!.id,
       nextU64: () => this.random(),
@@ -99,7 +101,11 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
   }
 
   get schedule(): Schedule {
-    return { departures: this.#departures, random: this.#random };
+    return this.#recorder.schedule;
+  }
+
+  get preemptions(): number {
+    return this.#recorder.preemptions;
   }
 
   get threadNames(): readonly string[] {
@@ -116,16 +122,11 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
         this.#threw(error);
         return;
       }
-      void this.#settle(result);
+      Promise.resolve(result).then(
+        (outcome) => this.#finish({ kind: 'passed', outcome }),
+        (error: unknown) => this.#threw(error),
+      );
     });
-  }
-
-  async #settle(result: unknown): Promise<void> {
-    try {
-      this.#finish({ kind: 'passed', outcome: await result });
-    } catch (error) {
-      this.#threw(error);
-    }
   }
 
   /** Nothing of the scenario moves, and nothing ever will: for the caller, who has watched the event loop. */
@@ -133,6 +134,12 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
     if (this.#end !== null) return;
     if (this.#options.linear) this.notLinear();
     else this.#deadlock();
+  }
+
+  /** Nobody looks at it any more: what it had is the next one's. */
+  dispose(): void {
+    this.engine.over = true;
+    this.#options.spare.reclaim();
   }
 
   get ended(): boolean {
@@ -156,17 +163,18 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
     engine.preemptive = true;
     if (this.#options.oracle) this.oracle.check();
     this.trace?.begin();
-    const results: Record<string, unknown> = {};
+    const names = Object.keys(tasks);
+    this.#running = names.length;
     return new Promise((resolve, reject) => {
-      this.#parallel = { resolve: () => resolve(results), reject };
-      const names = Object.keys(tasks);
+      this.#parallel = { resolve, reject };
       if (names.length === 0) {
         this.#joined();
         return;
       }
       // One window for the caller's own, so that the first decision is made when all stand at their start.
       for (let each = 0; each < names.length; each++) this.#conductor.enterHost();
-      names.forEach((name, index) => void this.#startThread(index, name, tasks[name]!, results));
+      for (let index = 0; index < names.length; index++)
+        void this.#startThread(index, names[index]!, tasks[names[index]!]!);
     });
   }
 
@@ -180,13 +188,13 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
 
   random(): bigint {
     const value = this.#strategy.nextU64();
-    this.#random.push(value);
+    this.#recorder.drew(value);
     return value;
   }
 
   idle(): void {
     if (this.#end !== null || this.#parallel === null) return;
-    if (this.#threads.every(({ ended }) => ended)) {
+    if (this.#running === 0) {
       this.#joined();
       return;
     }
@@ -205,16 +213,17 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
     this.#finish({ kind: 'not-linear' });
   }
 
-  async #startThread(index: number, name: string, body: TaskBody, results: Record<string, unknown>): Promise<void> {
+  async #startThread(index: number, name: string, body: TaskBody): Promise<void> {
     const thread: Thread = { name, ended: false };
     this.#threads.push(thread);
     await this.engine.point('start', index);
     try {
-      results[name] = await body();
+      this.#results[name] = await body();
     } catch (error) {
       this.#failure ??= { error };
     }
     thread.ended = true;
+    this.#running--;
     this.#calls = 0;
     this.#conductor.leaveHost();
   }
@@ -224,31 +233,15 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
     this.#parallel = null;
     this.engine.preemptive = false;
     this.engine.thread = -1;
-    if (this.#failure === null) parallel.resolve();
+    if (this.#failure === null) parallel.resolve(this.#results);
     else parallel.reject(this.#failure.error);
   }
 
   nextTask(runnable: readonly TaskView[], current: TaskView | null): number {
     if (this.steps >= this.#options.maxSteps) throw new StepLimit();
     const id = this.#strategy.nextTask(runnable, current);
-    if (runnable.length > 1) this.#record(runnable, current, id);
-    else this.#lastThread = runnable[0]!.thread;
+    this.#recorder.chose(runnable, current, id);
     return id;
-  }
-
-  #record(runnable: readonly TaskView[], current: TaskView | null, id: number): void {
-    const index = runnable.findIndex((task) => task.id === id);
-    const task = runnable[index];
-    // The engine tells who answered what is not there.
-    if (task === undefined) return;
-    if (index === defaultChoice(runnable, current, this.#lastThread)) {
-      this.#gap++;
-    } else {
-      this.#departures.push({ gap: this.#gap, index });
-      this.#gap = 0;
-    }
-    if (preempts(runnable, task, this.#lastThread)) this.preemptions++;
-    this.#lastThread = task.thread;
   }
 
   stepped(step: StepView): void {
@@ -268,7 +261,8 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
   #look(step: StepView): ViolationError | null {
     if (this.#violation !== null) return new ViolationError(this.#violation);
     // What reads cannot break anything that held before.
-    if (!this.#options.oracle || !dependent(footprint(step), reads(MEMORY | HOST))) return null;
+    if (!this.#options.oracle || this.engine.machines.length === 0) return null;
+    if (!dependent(footprint(step), reads(MEMORY | HOST))) return null;
     const violation = this.oracle.check();
     // A driver's own table is memory that the oracle looks at.
     if (this.oracle.changed) this.engine.touch(writes(MEMORY));
@@ -303,7 +297,7 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
   #livelock(): void {
     const message =
       `${this.#options.livelockCalls} calls, and no task of the scenario ended, no invalidation began or ended: ` +
-      `somebody goes round in circles, last ${this.#nameOf(this.#lastThread)}`;
+      `somebody goes round in circles, last ${this.#nameOf(this.#recorder.thread)}`;
     throw new ViolationError({ kind: 'livelock', message });
   }
 

@@ -5,6 +5,7 @@
 import { Execution, type ExecutionEnd, type ExecutionOptions } from './execution.js';
 import { ForbiddenError } from './errors.js';
 import { Guard } from './guard.js';
+import { SpareMemory } from '../simulation/spare-memory.js';
 import type { Scenario } from './world.js';
 import type { Scheduler } from '../scheduler.js';
 import type { LockGraph } from './lock-order.js';
@@ -34,7 +35,8 @@ export interface Finished {
 
 export class Search {
   readonly #scenario: Scenario;
-  readonly #options: Omit<ExecutionOptions, 'linear'>;
+  readonly #options: Omit<ExecutionOptions, 'linear' | 'spare'>;
+  readonly #spare = new SpareMemory();
   readonly #guard: Guard;
   #linear = true;
   #current: Execution | null = null;
@@ -43,7 +45,7 @@ export class Search {
   /** It stood still, and nobody knows yet whether for ever. */
   #suspect: Execution | null = null;
 
-  constructor(scenario: Scenario, options: Omit<ExecutionOptions, 'linear'>) {
+  constructor(scenario: Scenario, options: Omit<ExecutionOptions, 'linear' | 'spare'>) {
     this.#scenario = scenario;
     this.#options = options;
     this.#guard = new Guard(options.trace);
@@ -80,7 +82,7 @@ export class Search {
     restart: () => void = nothing,
   ): Promise<S> {
     let scheduler = strategy();
-    let options: ExecutionOptions = { ...this.#options, linear: this.#linear };
+    let options: ExecutionOptions = { ...this.#options, linear: this.#linear, spare: this.#spare };
     let count = 0;
     let since = clock();
     while (scheduler.newExecution()) {
@@ -89,6 +91,7 @@ export class Search {
       this.#current = execution;
       const end = await execution.run(this.#scenario);
       if (end.kind === 'not-linear') {
+        execution.dispose();
         this.#linear = false;
         options = { ...options, linear: false };
         scheduler = strategy();
@@ -97,7 +100,9 @@ export class Search {
       }
       if (this.#suspect === execution) throw new ForbiddenError(OUTSIDE);
       if (end.kind === 'invalid') throw end.error;
-      if (!each({ execution, end }, scheduler)) break;
+      const goesOn = each({ execution, end }, scheduler);
+      execution.dispose();
+      if (!goesOn) break;
       if (++count % EXECUTIONS_PER_LOOK === 0 && clock() - since > BURST) {
         await this.#breathe();
         since = clock();

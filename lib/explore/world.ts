@@ -12,6 +12,7 @@ import type { Device } from '../device.js';
 import type { Hmm } from '../hmm.js';
 import type { IntervalNotifier } from '../notifier.js';
 import type { Scheduler } from '../scheduler.js';
+import type { SPARE, SpareMemory } from '../simulation/spare-memory.js';
 
 /** A scenario sets up, runs tasks in parallel, and checks what came of it. What it returns is its outcome, and must be data. */
 export type Scenario = (world: World) => unknown;
@@ -53,11 +54,17 @@ export interface World {
   oomReap(space: AddressSpace): Promise<{ refused: number }>;
 }
 
+/** What the simulations of one execution share. */
+export interface MachineScheduler extends Scheduler {
+  readonly [ENGINE]: Engine;
+  readonly [SPARE]: SpareMemory;
+}
+
 /** What a world asks of the execution that it belongs to. */
 export interface WorldOwner {
   readonly engine: Engine;
   readonly oracle: Oracle;
-  readonly scheduler: Scheduler & { readonly [ENGINE]: Engine };
+  readonly scheduler: MachineScheduler;
   parallel(tasks: Record<string, TaskBody>): Promise<Record<string, unknown>>;
   random(): bigint;
 }

@@ -2,17 +2,31 @@
 import { HIGH_VALID, HIGH_WRITE, highWord, lowWord } from './page-table.js';
 import { PAGE, PMD_SIZE, PTES, alignDown } from './layout.js';
 import type { ExclusivePage } from './exclusive.js';
+import type { SpareMemory } from './spare-memory.js';
 
 /** ENTRY_EXCLUSIVE, in the upper word. */
 const HIGH_EXCLUSIVE = 1 << 28;
 
-class Chunk {
+/** 2 MiB of the page table of a device. */
+export class Chunk {
   readonly entries = new BigUint64Array(PTES);
   readonly words = new Int32Array(this.entries.buffer);
+
+  /** As new. */
+  reset(): this {
+    this.entries.fill(0n);
+    return this;
+  }
 }
 
 export class DevicePageTable {
   readonly #chunks = new Map<number, Chunk>();
+  readonly #spare: SpareMemory | null;
+
+  /** @param spare where chunks come from, and go when the machine is over */
+  constructor(spare: SpareMemory | null) {
+    this.#spare = spare;
+  }
 
   /** The frame that the device has for the page at `address`, or 0 if it has none with that permission. */
   frame(address: number, write: boolean): number {
@@ -51,7 +65,7 @@ export class DevicePageTable {
       }
       if (present) {
         valid++;
-        if (chunk === undefined) this.#chunks.set(number, (chunk = new Chunk()));
+        if (chunk === undefined) this.#chunks.set(number, (chunk = this.#newChunk()));
       } else if (chunk === undefined) {
         // A snapshot of nothing costs no memory.
         continue;
@@ -69,7 +83,7 @@ export class DevicePageTable {
     pages.forEach((page, index) => {
       if (typeof page === 'string') return;
       let chunk = this.#chunks.get(number);
-      if (chunk === undefined) this.#chunks.set(number, (chunk = new Chunk()));
+      if (chunk === undefined) this.#chunks.set(number, (chunk = this.#newChunk()));
       chunk.words[highWord(first + index)] = HIGH_VALID | HIGH_WRITE | HIGH_EXCLUSIVE;
       chunk.words[lowWord(first + index)] = page;
     });
@@ -100,6 +114,11 @@ export class DevicePageTable {
     }
   }
 
+  /** Calls visit for each 2 MiB that has been written to, with the number that PageTable has it under, too. */
+  eachChunk(visit: (chunk: Chunk, block: number) => void): void {
+    for (const [number, chunk] of this.#chunks) visit(chunk, number);
+  }
+
   /** Calls visit for each valid entry. */
   forEach(visit: (address: number, frame: number, write: boolean, exclusive: boolean) => void): void {
     for (const [number, { words }] of this.#chunks) {
@@ -110,6 +129,10 @@ export class DevicePageTable {
         visit(address, words[lowWord(index)]!, (high & HIGH_WRITE) !== 0, (high & HIGH_EXCLUSIVE) !== 0);
       }
     }
+  }
+
+  #newChunk(): Chunk {
+    return this.#spare === null ? new Chunk() : this.#spare.takeChunk();
   }
 
   #clearChunk(number: number, start: number, end: number): void {

@@ -10,13 +10,19 @@ import type { WalkRange } from './range-fault.js';
 /** How long a loop goes on that makes no progress. Without a clock (a scheduler has none) it goes on. */
 export const RETRY_DEADLINE = 10_000;
 
-/** hmm_range_fault with the lifetime and the lock that it asks for. EFAULT also if the process has gone. */
+/** hmm_range_fault as a driver calls it: EBUSY is an error. */
 export function* rangeFaultOnce(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<void> {
+  if (yield* walk(mm, notifier, range)) return;
+  throw new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: range.done ?? 0 });
+}
+
+/** hmm_range_fault with the lifetime and the lock that it asks for. EFAULT also if the process has gone. False: EBUSY. */
+function* walk(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<boolean> {
   if (!mm.tryGet()) throw new HmmError('EFAULT', 'hmm_range_fault', 'the process has gone', { done: 0 });
   try {
     if (mm.engine.preemptive || !mm.lock.tryRead()) yield* mm.lock.read();
     try {
-      yield* hmmRangeFault(mm, notifier, range);
+      return yield* hmmRangeFault(mm, notifier, range);
     } finally {
       mm.lock.unlockRead();
     }
@@ -48,22 +54,11 @@ export function* runFaultLoop<T>(request: LoopRequest<T>): Routine<{ value: T; r
     const notifierSequence = yield* notifier.subscriptions.readBegin(notifier);
     // The mask is 0: what an earlier attempt left in pfns is no request.
     const range: WalkRange = { start, end, notifierSequence, defaultFlags, pfnFlagsMask: 0n, owner, pfns };
-    if (yield* walked(mm, notifier, range)) {
+    if (yield* walk(mm, notifier, range)) {
       if (updateLock !== null) yield* updateLock.begin();
       if (!notifier.readRetry(notifierSequence)) return { value: request.commit(pfns), retries };
     }
     if (deadline !== Infinity && Date.now() > deadline)
       throw new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: 0 });
-  }
-}
-
-/** False: EBUSY, begin again. */
-function* walked(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<boolean> {
-  try {
-    yield* rangeFaultOnce(mm, notifier, range);
-    return true;
-  } catch (error) {
-    if (error instanceof HmmError && error.code === 'EBUSY') return false;
-    throw error;
   }
 }

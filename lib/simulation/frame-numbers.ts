@@ -2,7 +2,7 @@
 import { PTES, alignUp } from './layout.js';
 
 /** The lowest number that is given out; those below belong to the two zero pages. */
-const FIRST_FRAME = 2 * PTES;
+export const FIRST_FRAME = 2 * PTES;
 /** So many free numbers are looked through for whole blocks when one is needed; the next time, twice as many as were left over. */
 const COALESCE_AT = 16 * PTES;
 

@@ -3,7 +3,7 @@
  * zero has been stored in it. A frame number is stable while anything refers to the frame; a freed one is given
  * out again, the last freed first, as the per-CPU lists of the page allocator do.
  */
-import { FrameNumbers } from './frame-numbers.js';
+import { FIRST_FRAME, FrameNumbers } from './frame-numbers.js';
 import { PAGE, PTES } from './layout.js';
 import type { AnonVma } from './anon-vma.js';
 
@@ -40,6 +40,19 @@ const FIRST_FRAMES = 2048;
 /** The first slab is small, and each four times the one before: a machine that is made for a moment costs little. */
 const FIRST_SLAB_PAGES = 4;
 
+/** The arrays of a machine that is over, all zero again, for the next one (spare-memory.ts). */
+export interface FrameArrays {
+  readonly mapcount: Int32Array;
+  readonly flags: Uint8Array;
+  readonly held: Int32Array;
+  readonly zone: Uint8Array;
+  readonly anonVma: (AnonVma | null)[];
+  readonly slot: Int32Array;
+  readonly slabs: Uint8Array[];
+  readonly slabPages: number;
+  readonly freeSlots: number[];
+}
+
 /** dev_pagemap_ops, as far as frames have to do with it. */
 export interface DeviceZone {
   /** page_free: nothing refers to the frame any more. */
@@ -48,28 +61,57 @@ export interface DeviceZone {
 
 export class Frames {
   /** PTEs that map the frame, in all address spaces (_mapcount + 1). */
-  mapcount: Int32Array = new Int32Array(FIRST_FRAMES);
-  flags: Uint8Array = new Uint8Array(FIRST_FRAMES);
+  mapcount: Int32Array;
+  flags: Uint8Array;
   /** References other than those of mappings and of the page cache: a page that is being migrated, copied or exclusive to a device. */
-  held: Int32Array = new Int32Array(FIRST_FRAMES);
+  held: Int32Array;
   /** Whose memory a frame is: 0 for the system's, else 1 + the id of the device (page->pgmap). */
-  zone: Uint8Array = new Uint8Array(FIRST_FRAMES);
+  zone: Uint8Array;
   /** page->mapping of an anonymous page: where the reverse map finds what maps it. Stale in a frame that is free. */
-  readonly anonVma = new Array<AnonVma | null>(FIRST_FRAMES).fill(null);
+  readonly anonVma: (AnonVma | null)[];
   /** Where the bytes are: slab * SLAB_PAGES + page of it, or -1 for a frame that is all zero. */
-  #slot: Int32Array = new Int32Array(FIRST_FRAMES).fill(-1);
+  #slot: Int32Array;
   readonly #numbers: FrameNumbers;
   readonly #devices = new Map<number, DeviceZone>();
   /** By first frame. */
   readonly #folios = new Map<number, LargeFolio>();
-  readonly #slabs: Uint8Array[] = [];
+  readonly #slabs: Uint8Array[];
   /** Pages in all slabs. */
-  #slabPages = 0;
-  readonly #freeSlots: number[] = [];
+  #slabPages: number;
+  readonly #freeSlots: number[];
 
-  /** @param capacity frames that can be in use at once */
-  constructor(capacity: number) {
+  /**
+   * @param capacity frames that can be in use at once
+   * @param arrays of a machine before
+   */
+  constructor(capacity: number, arrays: FrameArrays = newArrays()) {
     this.#numbers = new FrameNumbers(capacity);
+    this.mapcount = arrays.mapcount;
+    this.flags = arrays.flags;
+    this.held = arrays.held;
+    this.zone = arrays.zone;
+    this.anonVma = arrays.anonVma;
+    this.#slot = arrays.slot;
+    this.#slabs = arrays.slabs;
+    this.#slabPages = arrays.slabPages;
+    this.#freeSlots = arrays.freeSlots;
+  }
+
+  /** The arrays, as new; costs what was in use. Nothing may use this object any more. */
+  surrender(): FrameArrays {
+    const end = Math.min(this.#numbers.end, this.flags.length);
+    for (let frame = FIRST_FRAME; frame < end; frame++) if (this.#slot[frame]! >= 0) this.#wipe(frame);
+    return {
+      mapcount: this.mapcount.fill(0, 0, end),
+      flags: this.flags.fill(0, 0, end),
+      held: this.held.fill(0, 0, end),
+      zone: this.zone.fill(0, 0, end),
+      anonVma: this.anonVma.fill(null, 0, end),
+      slot: this.#slot,
+      slabs: this.#slabs,
+      slabPages: this.#slabPages,
+      freeSlots: this.#freeSlots,
+    };
   }
 
   /** Frames in use, the zero page not counted. */
@@ -311,4 +353,18 @@ export class Frames {
     slot.set(this.#slot);
     this.#slot = slot;
   }
+}
+
+function newArrays(): FrameArrays {
+  return {
+    mapcount: new Int32Array(FIRST_FRAMES),
+    flags: new Uint8Array(FIRST_FRAMES),
+    held: new Int32Array(FIRST_FRAMES),
+    zone: new Uint8Array(FIRST_FRAMES),
+    anonVma: new Array<AnonVma | null>(FIRST_FRAMES).fill(null),
+    slot: new Int32Array(FIRST_FRAMES).fill(-1),
+    slabs: [],
+    slabPages: 0,
+    freeSlots: [],
+  };
 }

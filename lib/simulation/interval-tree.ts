@@ -6,17 +6,19 @@
  */
 
 const NIL = 0;
+/** Nodes that there is room for at first: so few that the arrays lie in the heap of JavaScript, where making them costs next to nothing. */
+const FIRST_NODES = 8;
 
 export class IntervalTree<Item> {
-  #start = new Float64Array(64);
-  #end = new Float64Array(64);
+  #start = new Float64Array(FIRST_NODES);
+  #end = new Float64Array(FIRST_NODES);
   /** The largest end in the subtree. */
-  #maxEnd = new Float64Array(64);
+  #maxEnd = new Float64Array(FIRST_NODES);
   /** Order of insertion, which breaks ties. */
-  #order = new Float64Array(64);
-  #left = new Int32Array(64);
-  #right = new Int32Array(64);
-  #priority = new Uint32Array(64);
+  #order = new Float64Array(FIRST_NODES);
+  #left = new Int32Array(FIRST_NODES);
+  #right = new Int32Array(FIRST_NODES);
+  #priority = new Uint32Array(FIRST_NODES);
   #items: (Item | undefined)[] = [undefined];
   #free: number[] = [];
   #used = 1;

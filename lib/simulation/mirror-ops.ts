@@ -12,7 +12,7 @@ import type { Routine, Task } from './engine/engine.js';
 
 /** The invalidate callback: under the lock the sequence and the page table, and then the events. */
 export class MirrorOps implements IntervalNotifierOps {
-  readonly pageTable = new DevicePageTable();
+  readonly pageTable: DevicePageTable;
   readonly updateLock: UpdateLock;
   notifier: IntervalNotifier | null = null;
   /** Set by removal: nothing is put into the page table any more. */
@@ -30,6 +30,7 @@ export class MirrorOps implements IntervalNotifierOps {
   ) {
     this.#mm = mm;
     this.#sink = sink;
+    this.pageTable = new DevicePageTable(mm.machine.spare);
     this.updateLock = new UpdateLock(mm.engine);
     this.exclusiveLock = new Mutex(mm.engine);
   }

@@ -14,6 +14,7 @@ import type { DeviceSet } from './device-memory.js';
 import type { PageLocks } from './page-lock.js';
 import type { Profile } from './profile.js';
 import type { NotifierRange } from './notifiers.js';
+import type { SpareMemory } from './spare-memory.js';
 
 /** The function of mm that changes the page table once the callbacks have returned. */
 const CHANGES: { readonly [event in InvalidationEvent]: string | null } = {
@@ -36,6 +37,8 @@ export interface Machine {
   readonly hugetlb: HugetlbPool;
   readonly pageLocks: PageLocks;
   readonly devices: DeviceSet;
+  /** Of an exploration, which makes one machine after the other; else null. */
+  readonly spare: SpareMemory | null;
   /** Bound of the wait for a callback, ms; null with a scheduler, which has no clock. */
   readonly callbackTimeout: number | null;
   /** A monotonic clock that ticks once per delivered invalidation. */
@@ -44,7 +47,7 @@ export interface Machine {
 
 export class Mm {
   readonly vmas = new VmaSet();
-  readonly pageTable = new PageTable();
+  readonly pageTable: PageTable;
   readonly lock: RwLock;
   /** notifier_subscriptions; null before the first insertion. */
   subscriptions: Subscriptions | null = null;
@@ -53,6 +56,7 @@ export class Mm {
   #unused: Wait | null = null;
 
   constructor(readonly machine: Machine) {
+    this.pageTable = new PageTable(machine.spare);
     this.lock = new RwLock(machine.engine);
   }
 

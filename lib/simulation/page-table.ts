@@ -10,6 +10,7 @@
  * what a snapshot says of it, with a kind in `bits` and its frame in a table beside it that most never need.
  */
 import { PAGE, PTES, blockOf } from './layout.js';
+import type { SpareMemory } from './spare-memory.js';
 
 /** Accessed by the CPU for writing (_PAGE_DIRTY). */
 export const PTE_DIRTY = 1 << 0;
@@ -69,6 +70,16 @@ export class PteTable {
     this.entries = new BigUint64Array(buffer, 0, PTES);
     this.words = new Int32Array(buffer, 0, PTES * 2);
     this.bits = new Uint8Array(buffer, PTES * 8, PTES);
+  }
+
+  /** As new. */
+  reset(): this {
+    this.entries.fill(0n);
+    this.bits.fill(0);
+    this.present = 0;
+    this.writable = 0;
+    this.swapped = 0;
+    return this;
   }
 
   isPresent(index: number): boolean {
@@ -177,6 +188,12 @@ export class PageTable {
   readonly slices: (PudTable | null)[] = new Array<PudTable | null>(256).fill(null);
   #cachedBlock = -1;
   #cachedTable: PteTable | null = null;
+  readonly #spare: SpareMemory | null;
+
+  /** @param spare where PTE tables come from, and go when the machine is over */
+  constructor(spare: SpareMemory | null = null) {
+    this.#spare = spare;
+  }
 
   /** The PTE table of a block, or null if it has a huge page, or nothing, or if any level above is missing. */
   table(block: number): PteTable | null {
@@ -226,7 +243,7 @@ export class PageTable {
     let table = pmd.entries[block & 511]!;
     if (table instanceof HugePmd) throw new Error('a huge page has to be split before its block gets a PTE table');
     if (table === null) {
-      table = new PteTable();
+      table = this.#spare === null ? new PteTable() : this.#spare.takeTable();
       pmd.entries[block & 511] = table;
       pmd.populated++;
     }

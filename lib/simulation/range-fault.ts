@@ -36,6 +36,8 @@ export interface WalkRange {
   /** dev_private_owner: the device whose private memory is as good as present; null for none. */
   readonly owner: number | null;
   readonly pfns: BigUint64Array;
+  /** After EBUSY: entries, from the first on, that hold outputs. */
+  done?: number;
 }
 
 /** Requests of a page, and what it needs: HMM_PFN_REQ_FAULT and _WRITE, HMM_NEED_FAULT and _WRITE_FAULT. */
@@ -51,13 +53,17 @@ function requestBits(flags: bigint): number {
   return ((flags & HMM_PFN_REQ_FAULT) !== 0n ? FAULT : 0) | ((flags & HMM_PFN_REQ_WRITE) !== 0n ? WRITE : 0);
 }
 
-/** @throws HmmError EBUSY (begin again with readBegin), EFAULT, EPERM; entries before the one that failed hold outputs */
-export function* hmmRangeFault(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<void> {
+/**
+ * @returns false: EBUSY, begin again with readBegin. It is no exception: the loop of hmm.rst takes it for one answer of two
+ * @throws HmmError EFAULT, EPERM; entries before the one that failed hold outputs
+ */
+export function* hmmRangeFault(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<boolean> {
   const walk = new Walk(mm, range);
   let at = range.start;
   for (;;) {
     if (notifier.readRetry(range.notifierSequence)) {
-      throw new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: (at - range.start) / PAGE });
+      range.done = (at - range.start) / PAGE;
+      return false;
     }
     // From here on to the next fault nothing sleeps; with a scheduler, others may run between stretches.
     let next = at;
@@ -67,7 +73,7 @@ export function* hmmRangeFault(mm: Mm, notifier: IntervalNotifier, range: WalkRa
       next = reached;
       if (mm.engine.preemptive) yield 'walk_page_range';
     }
-    if (next >= range.end) return;
+    if (next >= range.end) return true;
     at = walk.faultStart;
     if (walk.waitFrame !== 0) {
       yield* mm.machine.pageLocks.waitUnlocked(walk.waitFrame, 'migration_entry_wait');

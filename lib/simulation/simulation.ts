@@ -11,6 +11,7 @@ import { Mutex } from './engine/locks.js';
 import { PAGE_SIZE } from '../constants.js';
 import { PageLocks } from './page-lock.js';
 import { PROFILES } from './profile.js';
+import { SpareMemory } from './spare-memory.js';
 import { evictMemory } from './evict.js';
 import type { Backend, BackendLock, DeviceInfo, DeviceKind, Features, MigrateResult } from '../backend.js';
 import type { KernelVersion } from './profile.js';
@@ -85,7 +86,9 @@ export class Simulation implements Backend, SpaceOwner {
     this.kernelRelease = `simulation-${profile.version}`;
     const engine = Engine.of(scheduler);
     engine.machines.push(this);
-    const frames = new Frames(options.frames ?? DEFAULT_FRAMES);
+    const spare = SpareMemory.of(scheduler);
+    const frames = new Frames(options.frames ?? DEFAULT_FRAMES, spare?.takeFrames());
+    spare?.lent(frames);
     const devices = new DeviceSet(frames, options.devices ?? DEFAULT_DEVICES);
     this.devices = devices.infos;
     this.features = featuresOf(devices.infos);
@@ -96,6 +99,7 @@ export class Simulation implements Backend, SpaceOwner {
       hugetlb: new HugetlbPool(frames, options.hugePages ?? DEFAULT_HUGE_PAGES),
       pageLocks: new PageLocks(engine, frames),
       devices,
+      spare,
       callbackTimeout: scheduler === null ? (options.callbackTimeout ?? DEFAULT_TIMEOUT) : null,
       tick: () => ++this.#clock,
     };

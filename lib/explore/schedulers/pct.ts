@@ -9,11 +9,11 @@ import type { Scheduler, TaskView } from '../../scheduler.js';
 export class PctScheduler implements Scheduler {
   readonly #seeds: Xorshift;
   readonly #depth: number;
-  #random: Xorshift;
+  readonly #random = new Xorshift(0n);
   #left: number;
   /** By thread; the higher goes first. */
-  #priorities = new Map<number, number>();
-  #changes = new Set<number>();
+  readonly #priorities = new Map<number, number>();
+  readonly #changes = new Set<number>();
   #step = 0;
   /** The longest execution so far: where changes of priority may fall. The first one only measures. */
   #longest = 0;
@@ -21,7 +21,6 @@ export class PctScheduler implements Scheduler {
 
   constructor(seed: bigint, executions: number, depth: number) {
     this.#seeds = new Xorshift(seed);
-    this.#random = this.#seeds;
     this.#left = executions;
     this.#depth = depth;
   }
@@ -30,9 +29,9 @@ export class PctScheduler implements Scheduler {
     this.#longest = Math.max(this.#longest, this.#step);
     if (this.#left === 0) return false;
     this.#left--;
-    this.#random = new Xorshift(this.#seeds.next());
-    this.#priorities = new Map();
-    this.#changes = new Set();
+    this.#random.reseed(this.#seeds);
+    this.#priorities.clear();
+    this.#changes.clear();
     this.#lowest = 0;
     this.#step = 0;
     for (let change = 1; change < this.#depth && this.#longest > 0; change++) {

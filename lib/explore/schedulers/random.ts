@@ -5,20 +5,19 @@ import type { Scheduler, TaskView } from '../../scheduler.js';
 export class RandomScheduler implements Scheduler {
   readonly #executions: number;
   readonly #seeds: Xorshift;
-  #random: Xorshift;
+  readonly #random = new Xorshift(0n);
   #left: number;
 
   constructor(seed: bigint, executions: number) {
     this.#executions = executions;
     this.#left = executions;
     this.#seeds = new Xorshift(seed);
-    this.#random = this.#seeds;
   }
 
   newExecution(): boolean {
     if (this.#left === 0) return false;
     this.#left--;
-    this.#random = new Xorshift(this.#seeds.next());
+    this.#random.reseed(this.#seeds);
     return true;
   }
 

@@ -1,11 +1,21 @@
 /** xorshift32 of Marsaglia, with 64-bit numbers made of two: fast, and the same everywhere. */
 export class Xorshift {
-  #state: number;
+  #state = 1;
 
   constructor(seed: bigint) {
-    // Both halves count, and 0, which xorshift never leaves, is no state.
-    const mixed = Number(BigInt.asUintN(32, (seed ^ (seed >> 32n)) * 0x9e37_79b1n + 0x7f4a_7c15n));
-    this.#state = mixed === 0 ? 1 : mixed | 0;
+    this.#seed(Number(BigInt.asUintN(32, seed >> 32n)), Number(BigInt.asUintN(32, seed)));
+  }
+
+  /** Begins anew, with 64 bits of another generator for a seed. */
+  reseed(from: Xorshift): void {
+    const high = from.next32();
+    this.#seed(high, from.next32());
+  }
+
+  /** Both halves count, and 0, which xorshift never leaves, is no state. */
+  #seed(high: number, low: number): void {
+    const mixed = (Math.imul(high ^ low, 0x9e37_79b1) + 0x7f4a_7c15) | 0;
+    this.#state = mixed === 0 ? 1 : mixed;
   }
 
   next32(): number {

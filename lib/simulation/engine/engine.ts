@@ -90,6 +90,14 @@ class Turns implements Conductor {
   }
 }
 
+function newTurns(engine: Engine): Conductor {
+  return new Turns(engine);
+}
+
+const NEVER = new Promise<never>(() => undefined);
+
+type Executor<T> = (resolve: (value: T | PromiseLike<T>) => void, reject: (error: unknown) => void) => void;
+
 function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error('a task threw something that is no Error', { cause: thrown });
 }
@@ -109,7 +117,9 @@ export class Engine {
   thread = -1;
   /** Steps made under the scheduler. */
   steps = 0;
-  conductor: Conductor;
+  /** Nothing moves any more, and what is still called never comes back: its memory serves another engine's machines. */
+  over = false;
+  readonly conductor: Conductor;
   /** Who is told of locks: an observer of their order. */
   locks: LockObserver | null = null;
   /** The simulations that run on it, for those who look into them. */
@@ -121,13 +131,20 @@ export class Engine {
   #depth = 0;
   #last: Task | null = null;
   readonly #step = new StepRecord();
+  /** One executor for all promises, instead of a closure for each: whose promise it is. */
+  #promised!: Task;
+  readonly #capture = (resolve: (value: unknown) => void, reject: (error: Error) => void): void => {
+    this.#promised.resolve = resolve;
+    this.#promised.reject = reject;
+  };
   /** Whether the scheduler has been told of the last step. */
   #told = true;
 
-  constructor(scheduler: Scheduler | null) {
+  /** @param conducted by whom; default: somebody who lets the program and the event loop have their turns */
+  constructor(scheduler: Scheduler | null, conducted: (engine: Engine) => Conductor = newTurns) {
     this.#scheduler = scheduler;
     this.preemptive = scheduler !== null;
-    this.conductor = new Turns(this);
+    this.conductor = conducted(this);
   }
 
   /** The engine that the scheduler brings, or a new one for it. */
@@ -142,6 +159,7 @@ export class Engine {
    * @param touched what it touches up to there
    */
   start<T>(name: string, routine: Routine<T>, touched: Touched = KERNEL): MaybePromise<T> {
+    if (this.over) return NEVER;
     const task = new Task(this.#nextId++, name, routine, 'start', this.thread);
     if (this.preemptive) return this.#submit<T>(task, touched);
     this.#advance(task);
@@ -151,6 +169,7 @@ export class Engine {
 
   /** A preemption point of the program's own. */
   point(name: string, thread = this.thread): Promise<void> {
+    if (this.over) return NEVER;
     const task = new Task(this.#nextId++, name, null, name, thread);
     task.since = this.steps;
     this.#insert(task);
@@ -200,12 +219,9 @@ export class Engine {
     for (;;) {
       if (!this.#told && !this.#tell(scheduler)) return;
       if (runnable.length === 0) break;
-      let task: Task | undefined;
+      let task: Task;
       try {
-        const id = scheduler.nextTask(runnable, this.#last);
-        for (const candidate of runnable) if (candidate.id === id) task = candidate;
-        if (task === undefined)
-          throw new RangeError(`nextTask() answered ${id}, which is not the id of a runnable task`);
+        task = this.#chosen(scheduler.nextTask(runnable, this.#last));
       } catch (error) {
         this.#fail(error);
         return;
@@ -231,6 +247,12 @@ export class Engine {
       if (this.conductor.busy) return;
     }
     this.conductor.idle();
+  }
+
+  #chosen(id: number): Task {
+    const runnable = this.#runnable;
+    for (let index = 0; index < runnable.length; index++) if (runnable[index]!.id === id) return runnable[index]!;
+    throw new RangeError(`nextTask() answered ${id}, which is not the id of a runnable task`);
   }
 
   /** The last step, with what the program's code has done in answer to it, is over. */
@@ -265,10 +287,8 @@ export class Engine {
   }
 
   #promise<T>(task: Task): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      task.resolve = resolve as (value: unknown) => void;
-      task.reject = reject;
-    });
+    this.#promised = task;
+    return new Promise<T>(this.#capture as Executor<T>);
   }
 
   /** Runs the task until it ends or sleeps (or, with a scheduler, to its next label). */
