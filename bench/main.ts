@@ -1,6 +1,6 @@
 /**
- * npm run bench [-- --kernel NAME] [--only host|vm|drivers|boot] [--json FILE]: every figure is a ratio of two things that took turns in one run.
- * "host" is the simulation on this machine, "vm" the module in a virtual machine beside a C program, "drivers" the module beside
+ * npm run bench [-- --kernel NAME] [--only host|explore|vm|drivers|boot] [--json FILE]: every figure is a ratio of two things that took turns in one run.
+ * "host" is the simulation on this machine, "explore" the explorer beside fast-check, "vm" the module in a virtual machine beside a C program, "drivers" the module beside
  * the kernel's test_hmm (on own-6.12), "boot" the runner itself.
  */
 import { mkdtempSync, writeFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { provideKernel } from '../scripts/provision/kernel.js';
 import { DEFAULT_KERNEL, kernelNamed } from '../scripts/vm/kernels.js';
 import { runInVm } from '../scripts/vm/run.js';
 import { boots } from './boot.js';
+import { explorer } from './explore.js';
 import { table, type Comparison } from './measure.js';
 import { sparse, walks } from './simulation.js';
 import { Yardstick, compileYardstick } from './yardstick.js';
@@ -23,7 +24,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-const PARTS = ['host', 'vm', 'drivers', 'boot'];
+const PARTS = ['host', 'explore', 'vm', 'drivers', 'boot'];
 /** The kernel that has test_hmm.ko. */
 const TEST_HMM_KERNEL = 'own-6.12';
 if (values.only !== undefined && !PARTS.includes(values.only)) {
@@ -45,6 +46,11 @@ if (wanted('host')) {
   await walks(c, emit);
   await c.close();
   notes.push(await sparse());
+}
+
+if (wanted('explore')) {
+  console.error('the explorer, beside fast-check');
+  await explorer(emit);
 }
 
 if (wanted('vm')) {
