@@ -49,7 +49,10 @@ int mirror_range_fault(struct mirror_notifier *notifier, const struct hmm_mirror
 	struct mm_struct *mm;
 	int ret;
 
-	if (nonblock && (args->pfn_flags_mask & HMM_MIRROR_PFN_REQ_FAULT))
+	/* By page: with REQ_FAULT of the page's own, or REQ_WRITE beside one that is for all. */
+	if (nonblock && ((args->pfn_flags_mask & HMM_MIRROR_PFN_REQ_FAULT) ||
+			 ((args->pfn_flags_mask & HMM_MIRROR_PFN_REQ_WRITE) &&
+			  (args->default_flags & HMM_MIRROR_PFN_REQ_FAULT))))
 		return -EAGAIN;
 	/* Without REQ_FAULT nothing is requested. Nonblocking the walk only looks, and whether that was enough is seen after. */
 	if (nonblock && (range.default_flags & HMM_PFN_REQ_FAULT)) {

@@ -32,6 +32,7 @@ const INLINE_PAGES = 1024;
 const INLINE_WALK_PAGES = 65536;
 /** HMM_PFN_REQ_FAULT in the upper word. */
 const REQUEST_FAULT_HIGH = 0x8000_0000;
+const REQUEST_WRITE_HIGH = 0x4000_0000;
 
 export interface NotifierRequest {
   readonly start: number;
@@ -175,7 +176,8 @@ export class DeviceContext {
     // A look is quick, and for requests it is a guess that the pages are there. By page they are never tried without
     // sleeping: the module would only say so.
     const most = (words[RANGE.defaultFlags + 1]! & REQUEST_FAULT_HIGH) === 0 ? INLINE_WALK_PAGES : INLINE_PAGES;
-    const byPage = (words[RANGE.pfnFlagsMask + 1]! & REQUEST_FAULT_HIGH) !== 0;
+    const requests = REQUEST_FAULT_HIGH | (most === INLINE_PAGES ? REQUEST_WRITE_HIGH : 0);
+    const byPage = (words[RANGE.pfnFlagsMask + 1]! & requests) !== 0;
     if (!byPage && this.#boundPages <= most) {
       const errno = this.#native.rangeFaultBound();
       if (errno === undefined) return;
