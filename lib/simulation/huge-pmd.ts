@@ -75,19 +75,20 @@ function doHugePmdWpPage(vma: Vma, huge: HugePmd): HugeFault {
 
 /**
  * __split_huge_pmd: CLEAR of the block, whatever is found there then; the page stays mapped, by 512 PTEs.
- * @param freeze the PTEs become migration entries for a moment, as the folio itself is being split; they carry the dirty bit over
+ * @param folio the folio that is itself being split, so that the PTEs become migration entries for a moment, and carry the dirty bit over;
+ * a PMD that maps another one stays as it is, and only the event was sent
  */
-export function* splitHugePmd(mm: Mm, block: number, freeze = false): Routine<void> {
+export function* splitHugePmd(mm: Mm, block: number, folio: number | null = null): Routine<void> {
   const range = yield* mm.invalidateStart('clear', block * PMD_SIZE, (block + 1) * PMD_SIZE);
-  splitHugePmdLocked(mm, block, freeze);
+  splitHugePmdLocked(mm, block, folio);
   yield* mm.invalidateEnd(range);
 }
 
-/** split_huge_pmd_locked: does nothing if the block has no huge page (any more). */
-function splitHugePmdLocked(mm: Mm, block: number, freeze: boolean): void {
+/** split_huge_pmd_locked: does nothing if the block has no huge page (any more), or another one than is meant. */
+function splitHugePmdLocked(mm: Mm, block: number, folio: number | null): void {
   const { frames, pageTable, profile } = mm;
   const huge = pageTable.huge(block);
-  if (huge === null) return;
+  if (huge === null || (folio !== null && huge.frame !== folio)) return;
   pageTable.replaceEntry(block, null);
   const table = pageTable.ensureTable(block);
   if (huge.isZero) {
@@ -98,7 +99,7 @@ function splitHugePmdLocked(mm: Mm, block: number, freeze: boolean): void {
   if (frames.isHugetlb(head)) throw new Error('a hugetlb page is never split');
   if ((huge.bits & PTE_DIRTY) !== 0) frames.flags[head]! |= PAGE_DIRTY;
   const exclusive = frames.flags[head]! & PAGE_ANON_EXCLUSIVE;
-  const bits = freeze || profile.splitPmdKeepsDirty ? huge.bits : huge.bits & ~PTE_DIRTY;
+  const bits = folio !== null || profile.splitPmdKeepsDirty ? huge.bits : huge.bits & ~PTE_DIRTY;
   for (let index = 0; index < PTES; index++) {
     frames.flags[head + index]! |= exclusive;
     frames.map(head + index);

@@ -1,4 +1,6 @@
 /** Faulting pages in beforehand (mm/gup.c): MAP_POPULATE and MAP_LOCKED, MADV_POPULATE_READ and MADV_POPULATE_WRITE. */
+import { PAGE_DIRTY } from './frames.js';
+import { PTE_DIRTY } from './page-table.js';
 import { PAGE, PMD_SIZE, PTES, VM_READ, VM_SHARED, VM_WRITE, alignDown, blockOf } from './layout.js';
 import { handleMmFault } from './fault.js';
 import { refuse } from './mm.js';
@@ -43,17 +45,23 @@ export function* madvisePopulate(vma: Vma, start: number, end: number, write: bo
   if (result === 'oom') refuse('ENOMEM', 'madvise', 'no frame is left');
 }
 
-/** __get_user_pages: a page that can be accessed already is not faulted. */
+/** __get_user_pages with FOLL_TOUCH: a page that can be accessed already is not faulted, but for a write it counts as written to. */
 function* faultIn(vma: Vma, start: number, end: number, write: boolean): Routine<FaultResult> {
+  const { frames } = vma.mm;
   for (let address = start; address < end; address += PAGE) {
     const huge = vma.mm.pageTable.huge(blockOf(address));
     if (huge !== null && (!write || huge.write)) {
+      if (write) huge.bits |= PTE_DIRTY;
       address = alignDown(address, PMD_SIZE) + PMD_SIZE - PAGE;
       continue;
     }
     const table = vma.mm.pageTable.table(blockOf(address));
     const index = (address / PAGE) % PTES;
-    if (table !== null && (write ? table.isWritable(index) : table.isPresent(index))) continue;
+    if (table !== null && (write ? table.isWritable(index) : table.isPresent(index))) {
+      // The PTE stays as clean as it was: it is the page that MADV_FREE cannot give up any more.
+      if (write && (table.bits[index]! & PTE_DIRTY) === 0) frames.flags[table.frame(index)]! |= PAGE_DIRTY;
+      continue;
+    }
     const result = yield* handleMmFault(vma, address, write);
     if (result !== 'done') return result;
     // Looked at again: what has come back from a device may be read-only still.

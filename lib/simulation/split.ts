@@ -81,7 +81,7 @@ function placesOf(vmas: readonly Vma[], index: number): Place[] {
 function* unmapOne(place: Place, head: number): Routine<number> {
   const { vma, start, end } = place;
   const { mm } = vma;
-  if (mm.pageTable.pmdTable(blockOf(start)) !== null) yield* splitHugePmd(mm, blockOf(start), true);
+  if (mm.pageTable.pmdTable(blockOf(start)) !== null) yield* splitHugePmd(mm, blockOf(start), head);
   const range = yield* mm.invalidateStart('clear', start, end);
   let count = 0;
   eachPte(place, head, () => count++);
