@@ -1,0 +1,300 @@
+/** Runs a program on whatever backend there is, by the public API alone, and logs everything that can be observed. */
+import {
+  HmmRange,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  type AddressSpace,
+  type Hmm,
+  type PageState,
+} from 'node-hmm';
+import { bytesText, entriesText, pageOf, place } from './observe.js';
+import { MAX_SPACES, PAGE, WINDOW, type Backing, type Log, type Program, type Step } from './program.js';
+import { NotModelled, REQUEST_FLAGS, World, answer, pagesAround, type Mirrored, type Process } from './world.js';
+
+const NOTHING = 'nothing there';
+
+const BACKING: { readonly [backing in Backing]: number } = {
+  private: MAP_PRIVATE | MAP_ANONYMOUS,
+  shared: MAP_SHARED | MAP_ANONYMOUS,
+  'file-private': MAP_PRIVATE,
+  'file-shared': MAP_SHARED,
+};
+
+/** Steps that only look. */
+const MAPPING_UNCHANGED: ReadonlySet<Step['op']> = new Set([
+  'begin',
+  'retry',
+  'insert',
+  'remove',
+  'mirror',
+  'unmirror',
+  'look',
+]);
+
+export interface Execution {
+  /** One entry a step, and one for the end, when all pages that the program wrote to or read from are read once more. */
+  readonly log: Log;
+  /** Why the simulation could not go on; the log ends with the step before. */
+  readonly notModelled?: string;
+}
+
+/** @param origin see World.create */
+export async function execute(hmm: Hmm, origin: AddressSpace, program: Program): Promise<Execution> {
+  const world = await World.create(hmm, origin);
+  const log: string[][] = [];
+  try {
+    for (const step of program.steps) {
+      world.say(`= ${await answer(() => perform(world, step))}`);
+      await world.observe(!MAPPING_UNCHANGED.has(step.op));
+      log.push(world.take());
+    }
+    await readAll(world, program);
+    await world.observe(true);
+  } catch (error) {
+    await world.close();
+    if (!(error instanceof NotModelled)) throw error;
+    return { log, notModelled: error.message };
+  }
+  await world.close();
+  log.push(world.take());
+  return { log };
+}
+
+async function perform(world: World, step: Step): Promise<string | void> {
+  switch (step.op) {
+    case 'remove':
+    case 'begin':
+    case 'retry':
+    case 'fault':
+    case 'driver':
+      return await withNotifier(world, step);
+    case 'unmirror':
+    case 'populate':
+    case 'load':
+    case 'store':
+    case 'look':
+    case 'to-device':
+    case 'to-system':
+    case 'exclusive':
+    case 'atomic': {
+      const mirrored = world.mirrors.get(step.slot);
+      return mirrored === undefined ? NOTHING : await withMirror(world, step, mirrored);
+    }
+    case 'evict': {
+      const { migrated } = await world.hmm.devices[step.device % world.hmm.devices.length]!.evict();
+      return `${migrated} migrated`;
+    }
+    case 'mmap':
+    case 'munmap':
+    case 'mprotect':
+    case 'madvise':
+    case 'mremap':
+    case 'write':
+    case 'read':
+    case 'truncate':
+    case 'punch':
+    case 'fork':
+    case 'exit':
+    case 'insert':
+    case 'mirror': {
+      const process = world.process(step.space);
+      return process === null ? NOTHING : await withProcess(world, step, process);
+    }
+  }
+}
+
+type ProcessStep = Extract<Step, { readonly space: number }>;
+
+async function withProcess(world: World, step: ProcessStep, process: Process): Promise<string | void> {
+  const { space } = process;
+  switch (step.op) {
+    case 'mmap': {
+      const file = step.file === undefined ? undefined : world.files[step.file];
+      const address = await space.mmap(step.length, {
+        address: WINDOW + step.at,
+        protection: step.protection,
+        flags: BACKING[step.backing] | MAP_FIXED | step.flags,
+        ...(file === undefined ? {} : { file, offset: step.offset ?? 0 }),
+      });
+      return where(address);
+    }
+    case 'munmap':
+      return await space.munmap(WINDOW + step.at, step.length);
+    case 'mprotect':
+      return await space.mprotect(WINDOW + step.at, step.length, step.protection);
+    case 'madvise':
+      return await space.madvise(WINDOW + step.at, step.length, step.advice);
+    case 'mremap': {
+      const target = step.to === undefined ? {} : { newAddress: WINDOW + step.to };
+      return where(await space.mremap(WINDOW + step.at, step.length, step.newLength, { flags: step.flags, ...target }));
+    }
+    case 'write':
+      return await space.write(WINDOW + step.at, contents(step));
+    case 'read':
+      return bytesText(await space.read(WINDOW + step.at, step.length));
+    case 'truncate':
+      return await one(space, { op: 'truncate', file: world.files[step.file]!, length: step.length });
+    case 'punch':
+      return await one(space, {
+        op: 'punchHole',
+        file: world.files[step.file]!,
+        offset: step.offset,
+        length: step.length,
+      });
+    case 'fork':
+      if (world.processes.length >= MAX_SPACES) return 'enough processes';
+      await world.adopt(await space.fork());
+      return;
+    case 'exit':
+      return await space.exit();
+    case 'insert':
+      if (world.watches.has(step.slot)) return 'taken';
+      return await world.insert(step.slot, process, WINDOW + step.at, step.length, step.reaction);
+    case 'mirror':
+      if (world.mirrors.has(step.slot)) return 'taken';
+      return await world.mirror(step.slot, process, step.device, WINDOW + step.at, step.length);
+  }
+}
+
+async function one(space: AddressSpace, operation: Parameters<AddressSpace['run']>[0][number]): Promise<void> {
+  const [result] = await space.run([operation]);
+  if (result?.error !== undefined) throw result.error;
+}
+
+/** A place that the kernel chose for itself is not the same on two machines. */
+function where(address: number): string {
+  const offset = address - WINDOW;
+  return offset >= 0 && offset < 2 ** 40 ? place(address) : 'elsewhere';
+}
+
+function contents({ seed, length }: { readonly seed: number; readonly length: number }): Uint8Array {
+  const bytes = new Uint8Array(length);
+  if (seed === 0) return bytes;
+  for (let at = 0; at < length; at++) bytes[at] = 1 + ((seed * 31 + at * 7 + (at >> 8)) % 255);
+  return bytes;
+}
+
+type NotifierStep = Extract<Step, { readonly op: 'remove' | 'begin' | 'retry' | 'fault' | 'driver' }>;
+
+async function withNotifier(world: World, step: NotifierStep): Promise<string | void> {
+  const watch = world.watches.get(step.slot);
+  if (watch === undefined) return NOTHING;
+  const { notifier, process } = watch;
+  switch (step.op) {
+    case 'remove':
+      return await world.remove(step.slot, watch);
+    case 'begin':
+      return `${(watch.sequence = await notifier.readBegin())}`;
+    case 'retry':
+      return `${notifier.readRetry(watch.sequence)}`;
+    case 'fault': {
+      const range = new HmmRange({
+        notifier,
+        start: WINDOW + step.at,
+        end: WINDOW + step.at + step.length,
+        defaultFlags: REQUEST_FLAGS[step.flags],
+        pfnFlagsMask: REQUEST_FLAGS[step.mask],
+        devPrivateOwner: step.owner === undefined ? null : world.hmm.devices[step.owner % world.hmm.devices.length]!,
+      });
+      if (step.requests.length > 0) {
+        const requests = step.requests.map((request) => REQUEST_FLAGS[request]);
+        for (let page = 0; page < range.pfns.length; page++) range.pfns[page] = requests[page % requests.length]!;
+      }
+      if (step.fresh) watch.sequence = await notifier.readBegin();
+      range.notifierSequence = watch.sequence;
+      const text = await answer(() => world.hmm.rangeFault(range, { snapshot: step.snapshot }));
+      watch.kept = text === 'ok' ? { start: range.start, pfns: range.pfns } : null;
+      // What the entries are beside is the page table as it is now.
+      await world.look(process);
+      return `${text}; ${entriesText(range.pfns, pageOf(range.start), process.pages)}`;
+    }
+    case 'driver': {
+      const { kept } = watch;
+      if (kept === null || kept.pfns.length === 0) return NOTHING;
+      const index = Math.floor(step.at / PAGE) % kept.pfns.length;
+      const device = world.hmm.devices[step.device % world.hmm.devices.length]!;
+      const address = kept.start + index * PAGE + (step.at % PAGE);
+      const entries = kept.pfns.slice(index, index + 1);
+      if (!step.write) return bytesText(await device.read(process.space, address, 1, entries));
+      return await device.write(process.space, address, Uint8Array.of(0x5a), entries);
+    }
+  }
+}
+
+type MirrorStep = Extract<
+  Step,
+  {
+    readonly op:
+      'unmirror' | 'populate' | 'load' | 'store' | 'look' | 'to-device' | 'to-system' | 'exclusive' | 'atomic';
+  }
+>;
+
+async function withMirror(world: World, step: MirrorStep, mirrored: Mirrored): Promise<string | void> {
+  const { mirror } = mirrored;
+  switch (step.op) {
+    case 'unmirror':
+      return await world.unmirror(step.slot, mirrored);
+    case 'populate': {
+      const options = step.how === 'read' ? {} : { [step.how]: true };
+      const { pages, retries } = await mirror.populate(...pagesAround(step), options);
+      return `${pages} pages, ${retries} retries`;
+    }
+    case 'load':
+      return bytesText(await mirror.read(WINDOW + step.at, step.length));
+    case 'store':
+      return await mirror.write(WINDOW + step.at, contents(step));
+    case 'look':
+      return statesText(await mirror.snapshot(...pagesAround(step)));
+    case 'to-device':
+      return `${(await mirror.migrateToDevice(...pagesAround(step))).migrated} migrated`;
+    case 'to-system':
+      return `${(await mirror.migrateToSystem(...pagesAround(step))).migrated} migrated`;
+    case 'exclusive':
+      return `${(await mirror.makeExclusive(...pagesAround(step))).pages} pages`;
+    case 'atomic':
+      return `${await mirror.atomicAdd(WINDOW + step.at, BigInt(step.value))}`;
+  }
+}
+
+/** Where each page is, and what the device has for it. */
+function statesText(states: readonly PageState[]): string {
+  const words = states.map(({ valid, write, error, order, location, device }) => {
+    const cpu = error ? 'E' : valid ? (write ? 'VW' : 'V') : '-';
+    const place = location === null || typeof location === 'string' ? (location ?? '') : `device ${location.id}`;
+    const entry = device === null ? '-' : `${device.write ? 'VW' : 'V'}${device.exclusive ? 'X' : ''}`;
+    return `${cpu}${order === 0 ? '' : ` o${order}`} ${place}/${entry}`;
+  });
+  const runs: string[] = [];
+  for (let at = 0; at < words.length;) {
+    let next = at + 1;
+    while (next < words.length && words[next] === words[at]) next++;
+    runs.push(`${next - at} ${words[at]!}`);
+    at = next;
+  }
+  return runs.join(', ');
+}
+
+/** The first word of every page that a process wrote or read, as each process that is left sees it. */
+async function readAll(world: World, { steps }: Program): Promise<void> {
+  const pages = new Set<number>();
+  for (const step of steps) {
+    if ((step.op === 'write' || step.op === 'store') && step.length > 0) {
+      pages.add(Math.floor(step.at / PAGE));
+      pages.add(Math.floor((step.at + step.length - 1) / PAGE));
+    }
+    if (step.op === 'mremap' && step.to !== undefined) pages.add(Math.floor(step.to / PAGE));
+  }
+  const operations = [...pages]
+    .sort((a, b) => a - b)
+    .map((page) => ({ op: 'read' as const, address: WINDOW + page * PAGE, length: PAGE }));
+  for (const { number, space } of world.processes) {
+    if (!space.alive) continue;
+    const results = await space.run(operations);
+    for (const [index, { value, error }] of results.entries()) {
+      const text = error === undefined ? bytesText(value as Uint8Array) : `${error.code} ${error.signal ?? ''}`;
+      world.say(`p${number} reads ${place(operations[index]!.address)}: ${text}`);
+    }
+  }
+}

@@ -1,0 +1,288 @@
+/** What a program works on: its processes, files, notifiers and mirrors, each in a slot, and the log of what is seen. */
+import {
+  HMM_PFN_REQ_FAULT,
+  HMM_PFN_REQ_WRITE,
+  HmmError,
+  HmmRange,
+  type AddressSpace,
+  type Hmm,
+  type IntervalNotifier,
+  type MemoryFile,
+  type Mirror,
+  type MirrorEvent,
+  type NotifierRange,
+} from 'node-hmm';
+import { Pages, entriesText, pageOf, place, span } from './observe.js';
+import { FILES, FILE_LENGTH, PAGE, WINDOW, WINDOW_LENGTH, type Reaction, type Request } from './program.js';
+
+export interface Process {
+  readonly number: number;
+  readonly space: AddressSpace;
+  /**
+   * Over the window, as long as the process is there: it tells every invalidation, and its notifier serves to look at the pages. A mirror,
+   * because nobody waits for what it tells, so that a program is not slowed down by being watched.
+   */
+  readonly watcher: Mirror;
+  readonly range: HmmRange;
+  readonly pages: Pages;
+  pagesText: string;
+}
+
+export interface Watch {
+  readonly process: Process;
+  readonly notifier: IntervalNotifier;
+  readonly start: number;
+  readonly length: number;
+  /** What readBegin() gave last; 0, which no sequence is, before that. */
+  sequence: number;
+  /** The outputs of the last call of hmm_range_fault that succeeded. */
+  kept: { readonly start: number; readonly pfns: BigUint64Array } | null;
+  /**
+   * A callback has begun to remove it. Whether it is still told of the rest of the operation is a matter of time, so what it is told from
+   * then on is left out.
+   */
+  readonly removal: { begun: boolean };
+}
+
+export interface Mirrored {
+  readonly process: Process;
+  readonly mirror: Mirror;
+  readonly start: number;
+  readonly end: number;
+  /** The device's page table when it was last looked at. */
+  table: Buffer;
+}
+
+export const REQUEST_FLAGS: { readonly [request in Request]: bigint } = {
+  none: 0n,
+  read: HMM_PFN_REQ_FAULT,
+  write: HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE,
+  'write-only': HMM_PFN_REQ_WRITE,
+};
+
+/** The simulation was asked for what it does not model: nothing after this can be compared. */
+export class NotModelled extends Error {}
+
+/**
+ * The answer of an operation, as a line.
+ * @throws NotModelled
+ */
+export async function answer(operation: () => Promise<string | void>): Promise<string> {
+  try {
+    return (await operation()) ?? 'ok';
+  } catch (error) {
+    if (!(error instanceof HmmError)) throw error;
+    const { code, signal, message, syscall } = error;
+    if (code === 'ERR_HMM_NOT_MODELLED') throw new NotModelled(message);
+    // The kernel does not say where a walk ended; the simulation's errors do, for people.
+    const { address, done = 0 } = syscall === 'hmm_range_fault' || syscall === 'populate' ? {} : error;
+    const at = address === undefined ? '' : ` at ${place(address)}`;
+    return `${code}${at}${signal === undefined ? '' : ` ${signal}`}${done === 0 ? '' : ` after ${done}`}`;
+  }
+}
+
+export class World {
+  readonly hmm: Hmm;
+  readonly processes: Process[] = [];
+  readonly files: MemoryFile[] = [];
+  readonly watches = new Map<number, Watch>();
+  readonly mirrors = new Map<number, Mirrored>();
+  /** What callbacks began and could not wait for. */
+  readonly #pending: Promise<string>[] = [];
+  #closing = false;
+  #lines: string[] = [];
+  #usage = '';
+  #usesDevices = false;
+
+  private constructor(hmm: Hmm) {
+    this.hmm = hmm;
+  }
+
+  /** @param origin a process with nothing in the window: programs start as its children, which is cheaper than starting programs */
+  static async create(hmm: Hmm, origin: AddressSpace): Promise<World> {
+    const world = new World(hmm);
+    const { space } = await world.adopt(await origin.fork());
+    for (let file = 0; file < FILES; file++) world.files.push(await space.createFile(FILE_LENGTH));
+    return world;
+  }
+
+  say(line: string): void {
+    this.#lines.push(line);
+  }
+
+  /** The lines since the last call. */
+  take(): string[] {
+    const lines = this.#lines;
+    this.#lines = [];
+    return lines;
+  }
+
+  /** A process that can still do something. */
+  process(number: number): Process | null {
+    const process = this.processes[number];
+    return process?.space.alive === true ? process : null;
+  }
+
+  async adopt(space: AddressSpace): Promise<Process> {
+    const number = this.processes.length;
+    const watcher = await space.mirror(this.hmm.devices[0]!, { start: WINDOW, length: WINDOW_LENGTH });
+    const range = new HmmRange({ notifier: watcher.notifier, start: WINDOW, end: WINDOW + WINDOW_LENGTH });
+    range.notifierSequence = await watcher.notifier.readBegin();
+    const process = { number, space, watcher, range, pages: new Pages(range), pagesText: 'not looked at' };
+    this.processes.push(process);
+    return process;
+  }
+
+  async insert(slot: number, process: Process, start: number, length: number, reaction?: Reaction): Promise<void> {
+    let calls = 0;
+    const removal = { begun: false };
+    const notifier = await process.space.insertIntervalNotifier(start, length, {
+      invalidate: (range, sequence) => {
+        if (removal.begun) return undefined;
+        this.say(eventText(`n${slot}`, range, sequence));
+        return calls++ === 0 && reaction !== undefined ? this.#react(reaction, process, start, length) : undefined;
+      },
+    });
+    this.watches.set(slot, { process, notifier, start, length, sequence: 0, kept: null, removal });
+  }
+
+  async remove(slot: number, watch: Watch): Promise<void> {
+    this.watches.delete(slot);
+    await watch.notifier.remove();
+  }
+
+  async mirror(slot: number, process: Process, device: number, start: number, length: number): Promise<void> {
+    const on = this.hmm.devices[device % this.hmm.devices.length]!;
+    const mirror = await process.space.mirror(on, { start, length });
+    this.#usesDevices = true;
+    this.mirrors.set(slot, { process, mirror, start, end: start + length, table: Buffer.alloc((length / PAGE) * 8) });
+  }
+
+  async unmirror(slot: number, { mirror }: Mirrored): Promise<void> {
+    this.mirrors.delete(slot);
+    await mirror.remove();
+  }
+
+  /**
+   * Waits for what callbacks began, then logs what watchers and mirrors saw and everything that looks other than before.
+   * @param mapped whether a page table can be another than before
+   */
+  async observe(mapped: boolean): Promise<void> {
+    // In the order in which they were begun: in which they end is nobody's promise.
+    for (const pending of this.#pending.splice(0)) this.say(await pending);
+    this.#takeEvents();
+    if (mapped) await this.#observePages();
+    await this.#observeTables();
+    if (!this.#usesDevices) return;
+    const usage = await this.#countUsage();
+    if (usage !== this.#usage) this.say(`usage ${(this.#usage = usage)}`);
+  }
+
+  /** Reads the process's page table anew, for others to be shown beside it. */
+  async look({ space, range }: Process): Promise<void> {
+    // Its own events tell the watcher's sequence, once they have been taken.
+    this.#takeEvents();
+    if (space.alive) await this.hmm.rangeFault(range, { snapshot: true });
+  }
+
+  /** The program is over: nothing of it must be left. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const { space } of this.processes) await space[Symbol.asyncDispose]();
+    this.#takeEvents();
+    if (this.#usesDevices) this.say(`left in use ${await this.#countUsage()}`);
+  }
+
+  /** Pages in use of each device that has memory. */
+  async #countUsage(): Promise<string> {
+    const devices = this.hmm.devices.filter(({ capacity }) => capacity > 0);
+    return (await Promise.all(devices.map((device) => device.usage()))).join(' ');
+  }
+
+  /** Logs what watchers and mirrors were told, by the time at which they were. */
+  #takeEvents(): void {
+    const told: { readonly who: string; readonly event: MirrorEvent }[] = [];
+    for (const { number, watcher, range } of this.processes) {
+      const events = watcher.takeEvents();
+      for (const event of events) told.push({ who: `p${number}`, event });
+      range.notifierSequence = events.at(-1)?.sequence ?? range.notifierSequence;
+    }
+    for (const [slot, { mirror }] of this.mirrors) {
+      for (const event of mirror.takeEvents()) told.push({ who: `m${slot}`, event });
+    }
+    told.sort(({ event: a }, { event: b }) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0));
+    for (const { who, event } of told) {
+      if (event.lost > 0) throw new Error(`${who} lost ${event.lost} events: more than are kept came at once`);
+      this.say(eventText(who, event, event.sequence));
+    }
+  }
+
+  #react(reaction: Reaction, process: Process, start: number, length: number): Promise<void> | undefined {
+    if (this.#closing) return undefined;
+    const { slot } = reaction;
+    const watch = this.watches.get(slot);
+    if (reaction.do === 'insert') {
+      if (watch !== undefined) return undefined;
+      return answer(() => this.insert(slot, process, start, length)).then((text) =>
+        this.say(`in the callback: insert n${slot}: ${text}`),
+      );
+    }
+    if (watch === undefined) return undefined;
+    if (reaction.do === 'retry') {
+      this.say(`in the callback: retry n${slot}: ${watch.notifier.readRetry(watch.sequence)}`);
+      return undefined;
+    }
+    if (reaction.do === 'remove') watch.removal.begun = true;
+    // Both wait for the end of the invalidation, if it is one of theirs.
+    const done =
+      reaction.do === 'remove'
+        ? answer(() => this.remove(slot, watch))
+        : answer(async () => {
+            // Which of two invalidations of one operation it waits for, and so what it gives, is a matter of time.
+            await watch.notifier.readBegin();
+            return 'ok';
+          });
+    this.#pending.push(done.then((text) => `begun in the callback: ${reaction.do} n${slot}: ${text}`));
+    return undefined;
+  }
+
+  async #observePages(): Promise<void> {
+    let changed = false;
+    const present = this.processes.filter(({ space }) => space.alive);
+    for (const process of present) {
+      await this.look(process);
+      changed = process.pages.changed() || changed;
+    }
+    if (!changed) return;
+    const frames = new Map<number, number>();
+    for (const { pages } of present) pages.count(frames);
+    const names = new Map<number, number>();
+    for (const process of present) {
+      const text = process.pages.text(frames, names);
+      if (text !== process.pagesText) this.say(`p${process.number} has ${(process.pagesText = text)}`);
+    }
+  }
+
+  async #observeTables(): Promise<void> {
+    for (const [slot, mirrored] of this.mirrors) {
+      const { mirror, start, end, process } = mirrored;
+      const entries = await mirror.pageTable.entries(start, end);
+      const bytes = Buffer.from(entries.buffer, entries.byteOffset, entries.byteLength);
+      if (bytes.equals(mirrored.table)) continue;
+      mirrored.table = bytes;
+      this.say(`m${slot} table ${entriesText(entries, pageOf(start), process.pages)}`);
+    }
+  }
+}
+
+function eventText(who: string, { event, start, end, blockable, owner }: NotifierRange, sequence: number): string {
+  // Only these have an owner by definition; elsewhere the kernel leaves the field as it finds it.
+  const by = event === 'migrate' || event === 'exclusive' ? ` by ${owner === null ? '-' : owner.id}` : '';
+  return `${who} ${event} ${span(start, end)}${by} seq ${sequence}${blockable ? '' : ' not blockable'}`;
+}
+
+/** Whole pages around [at, at + length) of the window, as addresses. */
+export function pagesAround({ at, length }: { readonly at: number; readonly length: number }): [number, number] {
+  const start = WINDOW + Math.floor(at / PAGE) * PAGE;
+  return [start, WINDOW + Math.ceil((at + length) / PAGE) * PAGE];
+}
