@@ -6,6 +6,7 @@ const EXIT_USAGE = 64;
 const HELP = `Usage: node-hmm COMMAND
 
   vm [OPTIONS] -- COMMAND…   run COMMAND on a real kernel with hmm_mirror loaded, in a virtual machine
+  fuzz [OPTIONS]             random programs on a real kernel and on the simulation, compared (from a clone of the project)
   doctor [--json]            what works on this machine, what does not, why, and what to do
 
 node-hmm COMMAND --help says more.
@@ -16,6 +17,8 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
   switch (command) {
     case 'vm':
       return await (await import('./vm/command.js')).vmCommand(args);
+    case 'fuzz':
+      return await fuzz(args);
     case 'doctor':
       return await (await import('./doctor/command.js')).doctorCommand(args);
     case '--help':
@@ -27,6 +30,15 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
     default:
       throw new UsageError(`unknown command ${command}`);
   }
+}
+
+/** The programs are made by a development dependency, and run by what is among the tests: neither is in the package. */
+async function fuzz(args: readonly string[]): Promise<number> {
+  const { fuzzCommand } = await import('./fuzz/command.js').catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new UsageError('fuzz works in a clone of the project, with its development dependencies');
+  });
+  return await fuzzCommand(args);
 }
 
 try {

@@ -1,0 +1,100 @@
+/** What a campaign, or a part of one, has found. */
+import { readFileSync } from 'node:fs';
+
+import { ROWS, type Coverage } from '../../test/fuzz/coverage.js';
+import type { Divergence } from '../../test/fuzz/compare.js';
+import type { Log, Program } from '../../test/fuzz/program.js';
+
+export interface Failure {
+  readonly index: number;
+  readonly kind: string;
+  readonly program: Program;
+  readonly log: Log;
+  readonly divergence: Divergence;
+}
+
+export interface Report {
+  readonly version: 1;
+  readonly kernel: string;
+  readonly release: string;
+  readonly seed: number;
+  /** Steps of a program. */
+  readonly length: number;
+  /** Programs run in all, by their indices: every one from `first` that is in this shard. */
+  readonly programs: number;
+  readonly steps: number;
+  readonly diverged: number;
+  /** By reason, the programs that the simulation could not finish. */
+  readonly notModelled: Readonly<Record<string, number>>;
+  /** Seconds: of the machine with its boot; of programs alone in it, and in the simulation; of making them. */
+  readonly seconds: {
+    readonly wall: number;
+    readonly guest: number;
+    readonly simulation: number;
+    readonly generation: number;
+  };
+  readonly coverage: Coverage;
+  readonly failures: readonly Failure[];
+}
+
+export function readReport(file: string): Report {
+  const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  if (report.version !== 1) throw new Error(`${file} is not a report of this version`);
+  return report;
+}
+
+function sum(...all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const total: Record<string, number> = {};
+  for (const each of all) for (const [name, count] of Object.entries(each)) total[name] = (total[name] ?? 0) + count;
+  return total;
+}
+
+/** @throws Error for reports of different campaigns */
+export function mergeReports(reports: readonly Report[]): Report {
+  const [first] = reports;
+  if (first === undefined) throw new Error('there is no report to merge');
+  for (const { kernel, seed, length } of reports) {
+    if (kernel !== first.kernel || seed !== first.seed || length !== first.length) {
+      throw new Error('the reports are of different campaigns: kernel, seed and length must be the same');
+    }
+  }
+  const total = (field: 'programs' | 'steps' | 'diverged') => reports.reduce((all, report) => all + report[field], 0);
+  const time = (field: keyof Report['seconds']) => reports.reduce((all, report) => all + report.seconds[field], 0);
+  return {
+    ...first,
+    programs: total('programs'),
+    steps: total('steps'),
+    diverged: total('diverged'),
+    notModelled: sum(...reports.map((report) => report.notModelled)),
+    seconds: {
+      wall: time('wall'),
+      guest: time('guest'),
+      simulation: time('simulation'),
+      generation: time('generation'),
+    },
+    coverage: sum(...reports.map((report) => report.coverage)),
+    failures: reports.flatMap((report) => report.failures),
+  };
+}
+
+export function rates({ programs, seconds }: Report): string {
+  const perSecond = (time: number) => (time === 0 ? '-' : (programs / time).toFixed(1));
+  const ratio = seconds.simulation === 0 ? '-' : (seconds.guest / seconds.simulation).toFixed(0);
+  return (
+    `${perSecond(seconds.wall)} programs/s in all; in the guest ${perSecond(seconds.guest)}, ` +
+    `in the simulation ${perSecond(seconds.simulation)} (${ratio} times as many), made ${perSecond(seconds.generation)}`
+  );
+}
+
+export function summary(report: Report): string {
+  const { kernel, release, seed, programs, steps, diverged, notModelled, coverage } = report;
+  const width = Math.max(...ROWS.map(({ name }) => name.length));
+  const reasons = Object.entries(notModelled).map(([reason, count]) => `  ${count} x ${reason}`);
+  return [
+    ...ROWS.map(({ name }) => `${name.padEnd(width)}  ${String(coverage[name] ?? 0).padStart(7)}`),
+    '',
+    `${kernel} (${release}), seed ${seed}: ${programs} programs, ${steps} steps, ${diverged} diverged`,
+    ...(reasons.length === 0 ? [] : ['not finished, because not modelled:', ...reasons]),
+    rates(report),
+  ].join('\n');
+}
