@@ -3,7 +3,7 @@
  * "host" is the simulation on this machine, "explore" the explorer beside fast-check, "vm" the module in a virtual machine beside a C program, "drivers" the module beside
  * the kernel's test_hmm (on own-6.12), "boot" the runner itself.
  */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -34,6 +34,7 @@ if (values.only !== undefined && !PARTS.includes(values.only)) {
 const rows: Comparison[] = [];
 const notes: string[] = [];
 const folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const emit = (row: Comparison) => {
   rows.push(row);
   console.error(`  ${row.name}: ${row.ratio.median.toFixed(3)}`);

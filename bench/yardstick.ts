@@ -1,17 +1,12 @@
 import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 
 const root = path.dirname(createRequire(import.meta.url).resolve('node-hmm/package.json'));
 
-/** Compiles a C program of this folder. @returns its path, in a new folder under the temporary one */
-export function compileYardstick(
-  name: 'ioctls' | 'drivers',
-  folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-')),
-): string {
+/** Compiles a C program of this folder. @returns its path, in `folder` */
+export function compileYardstick(name: 'ioctls' | 'drivers', folder: string): string {
   const program = path.join(folder, name);
   const source = path.join(root, 'bench', `${name}.c`);
   execFileSync('cc', ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-static', '-o', program, source], {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -45,23 +45,31 @@ export function vitestCommand(folders: readonly string[], report: string, slowne
   ];
 }
 
-export function newReportFolder(): string {
-  return mkdtempSync(path.join(tmpdir(), 'node-hmm-test-'));
+/** A folder for the reports of one leg, as long as `use` takes. */
+export async function withReportFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-test-'));
+  try {
+    return await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Runs tests on this machine. */
 export async function runVitest(leg: string, { folders, target }: VitestRun): Promise<LegResult> {
-  const report = path.join(newReportFolder(), 'report.json');
-  const [program, ...args] = vitestCommand(folders, report);
-  const child = spawn(program!, args, {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ...(target === undefined ? {} : { HMM_TEST_TARGET: target }) },
+  return await withReportFolder(async (folder) => {
+    const report = path.join(folder, 'report.json');
+    const [program, ...args] = vitestCommand(folders, report);
+    const child = spawn(program!, args, {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, ...(target === undefined ? {} : { HMM_TEST_TARGET: target }) },
+    });
+    const status = await new Promise<string>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code, signal) => resolve(signal ?? `status ${code}`));
+    });
+    return withStatus(leg, report, status, status === 'status 0');
   });
-  const status = await new Promise<string>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, signal) => resolve(signal ?? `status ${code}`));
-  });
-  return withStatus(leg, report, status, status === 'status 0');
 }
 
 /** The report, unless the run ended badly without a failed test to show for it: that is a failure of its own. */

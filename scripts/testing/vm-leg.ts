@@ -5,7 +5,7 @@ import { VmError } from '../vm/errors.js';
 import { kernelNamed } from '../vm/kernels.js';
 import { runInVm } from '../vm/run.js';
 import { merge, single, type LegOutput, type LegResult } from './report.js';
-import { newReportFolder, vitestCommand, withStatus } from './run-vitest.js';
+import { vitestCommand, withReportFolder, withStatus } from './run-vitest.js';
 
 interface Suite {
   readonly name: string;
@@ -75,7 +75,10 @@ export type Extent = 'all' | 'short';
 
 /** Boots one kernel and runs the example and the suites there, on the real module. */
 export async function runVmLeg(kernel: string, output: LegOutput, extent: Extent): Promise<LegResult> {
-  const reports = newReportFolder();
+  return await withReportFolder((reports) => runSuites(kernel, output, extent, reports));
+}
+
+async function runSuites(kernel: string, output: LegOutput, extent: Extent, reports: string): Promise<LegResult> {
   const { slowness } = kernelNamed(kernel);
   const suites = extent === 'all' || slowness < TOO_SLOW ? SUITES : SHORT;
   const quote = (words: readonly string[]) => words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
