@@ -50,30 +50,45 @@ static bool allowed(const struct step *step, int error)
 	return !error || error == ENOMEM || error == EFAULT || error == step->also;
 }
 
-static void run_step(const struct step *step, unsigned long most)
+/*
+ * How often each allocation is made to fail. kmemleak takes a leak for something in use as long as any word anywhere, on
+ * an old stack say, happens to hold its address; of several the later ones have overwritten those of the earlier.
+ */
+#define ATTEMPTS 3
+
+/* True if an allocation was made to fail. */
+static bool attempt(const struct step *step, unsigned long nth, unsigned long *failed)
 {
-	unsigned long nth, failed = 0;
-	double begun = now();
-	bool injected = true;
+	bool injected;
 	int error;
 
-	for (nth = 1; nth <= most && injected; nth++) {
-		step->reset();
-		injection_arm(nth);
-		error = step->run();
-		injected = injection_disarm();
-		if (!allowed(step, error) || (error && !injected)) {
-			fprintf(stderr, "fail-nth: allocation %lu%s\n", nth, injected ? "" : ", which did not fail");
-			must(error, step->name);
-		}
-		if (error) {
-			/* Nothing is left of it that would be in the way of the same once more. */
-			failed++;
-			must(step->run(), step->name);
-		}
-		memory_verify(step->name);
+	step->reset();
+	injection_arm(nth);
+	error = step->run();
+	injected = injection_disarm();
+	if (!allowed(step, error) || (error && !injected)) {
+		fprintf(stderr, "fail-nth: allocation %lu%s\n", nth, injected ? "" : ", which did not fail");
+		must(error, step->name);
 	}
-	printf("%-28s %4lu made to fail, %4lu of them an error, %.1f s\n", step->name, nth - 2, failed, now() - begun);
+	if (error) {
+		/* Nothing is left of it that would be in the way of the same once more. */
+		++*failed;
+		must(step->run(), step->name);
+	}
+	memory_verify(step->name);
+	return injected;
+}
+
+static void run_step(const struct step *step, unsigned long most)
+{
+	unsigned long nth, again, failed = 0;
+	double begun = now();
+	bool injected = true;
+
+	for (nth = 1; nth <= most && injected; nth++)
+		for (again = 0; again < ATTEMPTS && injected; again++)
+			injected = attempt(step, nth, &failed);
+	printf("%-28s %4lu made to fail, %4lu errors, %.1f s\n", step->name, nth - 2, failed, now() - begun);
 	fflush(stdout);
 	if (injected) {
 		errno = ERANGE;
