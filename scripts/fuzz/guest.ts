@@ -3,7 +3,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import type { Log, Numbered } from '../../test/fuzz/program.js';
+import { POOL, type Log, type Numbered } from '../../test/fuzz/program.js';
 import type { FromGuest, Machine, ToGuest } from '../../test/fuzz/protocol.js';
 import { packageRoot } from '../provision/package-root.js';
 import type { Progress } from '../provision/tools.js';
@@ -74,6 +74,7 @@ export class Guest {
     const ended = runInVm({
       kernel,
       cpus: 1,
+      hugePages: POOL,
       command: [process.execPath, ...NODE_FLAGS, path.join(packageRoot(), 'dist', 'test', 'fuzz', 'guest.js'), folder],
       cwd: packageRoot(),
       writable: [folder],

@@ -1,6 +1,7 @@
 /** Programs of the differential test as tests: what the kernel showed of each step stands beside it. */
 import { expect, it } from 'vitest';
 import { execute } from '../fuzz/execute.js';
+import { Origin } from '../fuzz/origin.js';
 import { PROGRAM_VERSION, type Step } from '../fuzz/program.js';
 import { openTarget, profileOf, type Profile } from './support.js';
 
@@ -17,7 +18,7 @@ export function shows(name: string, rows: readonly Shown[]): void {
     const hmm = await openTarget();
     const profile = profileOf(hmm.kernelRelease);
     const steps = rows.flatMap(([step]) => (step === END ? [] : [step]));
-    const { log } = await execute(hmm, await hmm.createAddressSpace(), { version: PROGRAM_VERSION, steps });
+    const { log } = await execute(await Origin.create(hmm), { version: PROGRAM_VERSION, steps });
     const expected = rows.map(([, lines]) => ('6.1' in lines ? lines[profile] : lines));
     expect(log.slice(0, rows.length)).toEqual(expected);
   });

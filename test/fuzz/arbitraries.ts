@@ -35,7 +35,10 @@ export type Draft =
       readonly protection: number;
       readonly file: number;
       readonly offset: number;
+      /** Whole blocks, or nearly. */
       readonly huge: boolean;
+      /** With MADV_HUGEPAGE, if huge. */
+      readonly advised: boolean;
       readonly populate: boolean;
     }
   | { readonly op: 'munmap' | 'read'; readonly space: number; readonly where: Where }
@@ -110,7 +113,7 @@ export type Draft =
   | { readonly op: 'atomic'; readonly slot: number; readonly where: Where; readonly value: number }
   | { readonly op: 'evict'; readonly device: number };
 
-export const THEMES = ['small', 'huge', 'files', 'family', 'devices', 'notifiers', 'mixed'] as const;
+export const THEMES = ['small', 'huge', 'hugetlb', 'files', 'family', 'devices', 'notifiers', 'mixed'] as const;
 export type Theme = (typeof THEMES)[number];
 
 export interface Sketch {
@@ -177,6 +180,7 @@ const map = (backing: fc.Arbitrary<Backing>, huge: fc.Arbitrary<boolean>): fc.Ar
     file: choice,
     offset: fc.nat({ max: 40 }),
     huge,
+    advised: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
     populate: fc.oneof({ weight: 7, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
   });
 
@@ -196,6 +200,7 @@ const parts = {
   mapSmall: map(anyBacking, fc.constant(false)),
   mapHuge: map(fc.constant<Backing>('private'), fc.constant(true)),
   mapFile: map(fc.constantFrom<Backing>('file-private', 'file-shared'), fc.constant(false)),
+  mapHugetlb: map(fc.constantFrom<Backing>('hugetlb-private', 'hugetlb-shared'), fc.constant(true)),
   munmap: inSpace('munmap'),
   read: inSpace('read'),
   write: fc.record<Of<'write'>>({
@@ -216,6 +221,13 @@ const parts = {
   populateAdvice: advice(hmm.MADV_POPULATE_READ, hmm.MADV_POPULATE_WRITE),
   flagAdvice: advice(...FLAG_ADVICE),
   hugeAdvice: advice(hmm.MADV_HUGEPAGE, hmm.MADV_HUGEPAGE, hmm.MADV_NOHUGEPAGE, hmm.MADV_COLLAPSE, hmm.MADV_COLLAPSE),
+  collapse: fc.record<Of<'madvise'>>({
+    op: fc.constant('madvise'),
+    space,
+    where: where.map((each) => ({ ...each, part: 'block' as const })),
+    advice: fc.constant(hmm.MADV_COLLAPSE),
+  }),
+  willNeed: advice(hmm.MADV_WILLNEED),
   remove_: advice(hmm.MADV_REMOVE),
   mremap: fc.record<Of<'mremap'>>({
     op: fc.constant('mremap'),
@@ -316,8 +328,9 @@ const EVERYWHERE: Weights = {
 /** Added to, or in place of, what is everywhere. */
 const WEIGHTS: { readonly [theme in Theme]: Weights } = {
   small: { mapSmall: 8 },
-  huge: { mapHuge: 8, hugeAdvice: 6, fill: 5, dontneed: 6, reclaim: 4, fork: 2, exit: 1, mapSmall: 2 },
-  files: { mapFile: 9, fileOps: 7, remove_: 3, fork: 2, mapSmall: 3 },
+  huge: { mapHuge: 8, hugeAdvice: 6, collapse: 6, fill: 5, dontneed: 6, reclaim: 4, fork: 2, exit: 1, mapSmall: 2 },
+  files: { mapFile: 9, willNeed: 1, fileOps: 7, remove_: 3, fork: 2, mapSmall: 3 },
+  hugetlb: { mapHugetlb: 10, fork: 2, exit: 1, fill: 3, mapSmall: 1, mirror: 2, populate: 3, dontneed: 7 },
   family: { fork: 5, exit: 2, write: 14, fill: 4, read: 8, mapHuge: 1 },
   devices: {
     mirror: 5,
@@ -330,7 +343,7 @@ const WEIGHTS: { readonly [theme in Theme]: Weights } = {
     evict: 1,
     write: 12,
     fork: 2,
-    mapHuge: 1,
+    mapHuge: 3,
   },
   notifiers: { insert: 9, notifierOps: 9, fault: 12 },
   mixed: { mapHuge: 2, mapFile: 2, fork: 2, exit: 1, mirror: 2, migrate: 4, exclusive: 1, atomic: 1, evict: 1 },

@@ -3,12 +3,13 @@ import {
   HmmRange,
   MAP_ANONYMOUS,
   MAP_FIXED,
+  MAP_HUGETLB,
   MAP_PRIVATE,
   MAP_SHARED,
   type AddressSpace,
-  type Hmm,
   type PageState,
 } from 'node-hmm';
+import type { Origin } from './origin.js';
 import { bytesText, entriesText, pageOf, place } from './observe.js';
 import { MAX_SPACES, PAGE, WINDOW, type Backing, type Log, type Program, type Step } from './program.js';
 import { NotModelled, REQUEST_FLAGS, World, answer, pagesAround, type Mirrored, type Process } from './world.js';
@@ -20,6 +21,8 @@ const BACKING: { readonly [backing in Backing]: number } = {
   shared: MAP_SHARED | MAP_ANONYMOUS,
   'file-private': MAP_PRIVATE,
   'file-shared': MAP_SHARED,
+  'hugetlb-private': MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
+  'hugetlb-shared': MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB,
 };
 
 /** Steps that only look. */
@@ -40,13 +43,13 @@ export interface Execution {
   readonly notModelled?: string;
 }
 
-/** @param origin see World.create */
-export async function execute(hmm: Hmm, origin: AddressSpace, program: Program): Promise<Execution> {
-  const world = await World.create(hmm, origin);
+export async function execute(origin: Origin, program: Program): Promise<Execution> {
+  const world = await World.create(origin);
   const log: string[][] = [];
   try {
     for (const step of program.steps) {
       world.say(`= ${await answer(() => perform(world, step))}`);
+      if (step.op === 'madvise' || (step.op === 'mmap' && step.flags !== 0)) await world.drain();
       await world.observe(!MAPPING_UNCHANGED.has(step.op));
       log.push(world.take());
     }

@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { openHmm } from 'node-hmm';
 import { execute } from './execute.js';
 import type { FromGuest, ToGuest } from './protocol.js';
+import { Origin } from './origin.js';
 
 /** Milliseconds between two looks for the next file. */
 const POLL = 10;
@@ -21,7 +22,7 @@ async function main(folder: string): Promise<void> {
   // A page in another processor's batch of pages for the LRU is not reused after a fork, but copied.
   if (cpus().length !== 1) throw new Error('the kernel is deterministic enough only on a machine with one processor');
   await using hmm = await openHmm({ backend: 'kernel', callbackTimeout: 60_000 });
-  const origin = await hmm.createAddressSpace();
+  const origin = await Origin.create(hmm);
   const { exclusive } = hmm.features;
   const devices = hmm.devices.map(({ kind, capacity }) => ({ kind, capacity }));
   tell({ kind: 'ready', release: hmm.kernelRelease, devices, exclusive });
@@ -33,7 +34,7 @@ async function main(folder: string): Promise<void> {
     for (const { index, program } of message.programs) {
       tell({ kind: 'begin', index });
       const start = performance.now();
-      const { log } = await execute(hmm, origin, program);
+      const { log } = await execute(origin, program);
       tell({ kind: 'result', index, log, milliseconds: performance.now() - start });
     }
   }

@@ -40,7 +40,11 @@ interface Span {
   readonly length: number;
 }
 
-export type Backing = 'private' | 'shared' | 'file-private' | 'file-shared';
+/** Anonymous memory, that of a file, or, anonymous too, huge pages of the hugetlb pool. */
+export type Backing = 'private' | 'shared' | 'file-private' | 'file-shared' | 'hugetlb-private' | 'hugetlb-shared';
+
+/** Pages of 2 MiB in the pool: as many as the simulation has, and more than the processes of a program can map. */
+export const POOL = 64;
 
 export const REQUESTS = ['none', 'read', 'write', 'write-only'] as const;
 /** HMM_PFN_REQ_FAULT, with HMM_PFN_REQ_WRITE, or that alone, which requests nothing. */

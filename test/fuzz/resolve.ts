@@ -1,6 +1,6 @@
 /** Turns drafts into steps with addresses, by a rough idea of what is mapped where: as if all that was asked for had worked. */
 import * as hmm from 'node-hmm';
-import type { Draft, Site, Sketch, Where } from './arbitraries.js';
+import type { Draft, Site, Sketch, Theme, Where } from './arbitraries.js';
 import {
   BLOCK,
   FILES,
@@ -39,6 +39,8 @@ interface Slot extends Range {
 
 /** Pages of the window near which things are mapped: block boundaries, the boundary of the GiB, and between them. */
 const SPOTS = [1024, 512, 100, 1536, 300, 1024, 700, 1300];
+/** What the first mapping of a program is, if not private memory. */
+const FIRST: { readonly [theme in Theme]?: Backing } = { files: 'file-shared', hugetlb: 'hugetlb-private' };
 /** Longest stretch of a huge mapping that is faulted or migrated at once: a walk of a block and a bit more. */
 const LONG = 600 * PAGE;
 const { MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP } = hmm;
@@ -223,10 +225,11 @@ class Model {
     const space = this.#space(draft.space);
     const { site, backing, protection, huge } = draft;
     const blocks = 1 + (site.spot % 3);
+    const ofPool = backing === 'hugetlb-private' || backing === 'hugetlb-shared';
     const { at, length } = huge
       ? clip(
-          (site.spot % 4) * BLOCK + (site.shift > 6 ? site.shift * PAGE : 0),
-          blocks * BLOCK + (site.pages > 12 ? site.pages * PAGE : 0),
+          (site.spot % 4) * BLOCK + (site.shift > 6 && !ofPool ? site.shift * PAGE : 0),
+          blocks * BLOCK + (site.pages > 12 && !ofPool ? site.pages * PAGE : 0),
         )
       : clip(spot(site.spot, site.shift), site.pages * PAGE);
     const ofFile = backing === 'file-private' || backing === 'file-shared';
@@ -241,15 +244,19 @@ class Model {
       ...(ofFile ? { file: draft.file % FILES, offset: draft.offset * PAGE } : {}),
     });
     this.#put(space, { start: at, end: at + length, backing });
-    if (huge) this.steps.push({ op: 'madvise', space, at, length, advice: hmm.MADV_HUGEPAGE });
+    if (huge && draft.advised && backing === 'private') {
+      this.steps.push({ op: 'madvise', space, at, length, advice: hmm.MADV_HUGEPAGE });
+    }
   }
 
   #madvise(draft: Extract<Draft, { readonly op: 'madvise' }>): void {
     const { space, at, length } = this.#at(draft);
     let { advice } = draft;
-    const ofTmpfs = this.#mappings(space).some(
-      (mapping) => mapping.backing !== 'private' && mapping.end > at && mapping.start < at + length,
-    );
+    const met = this.#mappings(space).filter((mapping) => mapping.end > at && mapping.start < at + length);
+    const ofTmpfs = met.some(({ backing }) => backing !== 'private');
+    // Swap is not modelled either.
+    if (advice === hmm.MADV_WILLNEED && met.some(({ backing }) => !backing.startsWith('file')))
+      advice = hmm.MADV_NORMAL;
     // What is not modelled of tmpfs: its reclaim, and its huge pages.
     if (ofTmpfs && (advice === hmm.MADV_PAGEOUT || advice === hmm.MADV_COLLAPSE)) advice = hmm.MADV_COLD;
     this.steps.push({ op: 'madvise', space, at, length, advice });
@@ -299,12 +306,15 @@ class Model {
   #insert(draft: Extract<Draft, { readonly op: 'insert' }>): void {
     const slot = free(this.#notifiers, MAX_NOTIFIERS);
     if (slot === undefined) return;
-    const { space, at, length } = this.#at(draft);
+    const { space, at, ...range } = this.#at(draft);
+    const length = draft.where.from % 41 === 40 ? 0 : range.length;
     const target = draft.target % MAX_NOTIFIERS;
     const reaction: Reaction | undefined =
       draft.reaction === 'none' || target === slot ? undefined : { do: draft.reaction, slot: target };
     this.steps.push({ op: 'insert', space, slot, at, length, ...(reaction === undefined ? {} : { reaction }) });
     this.#notifiers.set(slot, { space, at, length });
+    // Over the same range, from the first invalidation on.
+    if (reaction?.do === 'insert' && !this.#notifiers.has(target)) this.#notifiers.set(target, { space, at, length });
   }
 
   #fault(draft: Extract<Draft, { readonly op: 'fault' }>): void {
@@ -419,11 +429,12 @@ export function resolve({ theme, drafts }: Sketch, capabilities: Capabilities, l
     op: 'map',
     space: 0,
     site,
-    backing: theme === 'files' ? 'file-shared' : 'private',
+    backing: FIRST[theme] ?? 'private',
     protection: hmm.PROT_READ | hmm.PROT_WRITE,
     file: 0,
     offset: 0,
-    huge: theme === 'huge',
+    huge: theme === 'huge' || theme === 'hugetlb',
+    advised: true,
     populate: false,
   });
   if (theme === 'devices') model.add({ op: 'mirror', space: 0, where: whole, device: 17 + 16 * site.spot });

@@ -1,12 +1,13 @@
 /** The side of the differential test that runs on the simulation. */
-import { openHmm, type AddressSpace, type Hmm } from 'node-hmm';
+import { openHmm } from 'node-hmm';
 import { execute, type Execution } from './execute.js';
 import type { Program } from './program.js';
 import type { Machine } from './protocol.js';
+import { Origin } from './origin.js';
 
 export class Simulation {
   readonly #machine: Machine;
-  #hmm: Promise<{ readonly hmm: Hmm; readonly origin: AddressSpace }> | null = null;
+  #origin: Promise<Origin> | null = null;
 
   /** @param machine the one to behave as: its kernel and its devices */
   constructor(machine: Machine) {
@@ -15,22 +16,20 @@ export class Simulation {
 
   /** @returns what the program showed; for a fault of the simulation's own, that instead of an answer */
   async run(program: Program): Promise<Execution> {
-    this.#hmm ??= this.#open();
-    const { hmm, origin } = await this.#hmm;
+    this.#origin ??= this.#open();
+    const origin = await this.#origin;
     try {
-      return await execute(hmm, origin, program);
+      return await execute(origin, program);
     } catch (error) {
       // It may be in any state now: the next program gets another.
-      this.#hmm = null;
+      this.#origin = null;
       return { log: [[`the simulation threw ${error instanceof Error ? error.stack : String(error)}`]] };
     }
   }
 
-  async #open() {
+  async #open(): Promise<Origin> {
     const { release, devices } = this.#machine;
-    const kernel = profileOf(release);
-    const hmm = await openHmm({ backend: 'simulation', kernel, devices });
-    return { hmm, origin: await hmm.createAddressSpace() };
+    return await Origin.create(await openHmm({ backend: 'simulation', kernel: profileOf(release), devices }));
   }
 }
 

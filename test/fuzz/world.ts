@@ -12,6 +12,7 @@ import {
   type MirrorEvent,
   type NotifierRange,
 } from 'node-hmm';
+import type { Origin } from './origin.js';
 import { Pages, entriesText, pageOf, place, span } from './observe.js';
 import { FILES, FILE_LENGTH, PAGE, WINDOW, WINDOW_LENGTH, type Reaction, type Request } from './program.js';
 
@@ -83,6 +84,7 @@ export async function answer(operation: () => Promise<string | void>): Promise<s
 
 export class World {
   readonly hmm: Hmm;
+  readonly #origin: Origin;
   readonly processes: Process[] = [];
   readonly files: MemoryFile[] = [];
   readonly watches = new Map<number, Watch>();
@@ -94,13 +96,13 @@ export class World {
   #usage = '';
   #usesDevices = false;
 
-  private constructor(hmm: Hmm) {
-    this.hmm = hmm;
+  private constructor(origin: Origin) {
+    this.hmm = origin.hmm;
+    this.#origin = origin;
   }
 
-  /** @param origin a process with nothing in the window: programs start as its children, which is cheaper than starting programs */
-  static async create(hmm: Hmm, origin: AddressSpace): Promise<World> {
-    const world = new World(hmm);
+  static async create(origin: Origin): Promise<World> {
+    const world = new World(origin);
     const { space } = await world.adopt(await origin.fork());
     for (let file = 0; file < FILES; file++) world.files.push(await space.createFile(FILE_LENGTH));
     return world;
@@ -176,6 +178,10 @@ export class World {
     if (!this.#usesDevices) return;
     const usage = await this.#countUsage();
     if (usage !== this.#usage) this.say(`usage ${(this.#usage = usage)}`);
+  }
+
+  drain(): Promise<void> {
+    return this.#origin.drain();
   }
 
   /** Reads the process's page table anew, for others to be shown beside it. */
