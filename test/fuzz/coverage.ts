@@ -107,6 +107,10 @@ export const ROWS: readonly Row[] = [
     name: '§1.4 fork: none',
     met: (s, l) => s.op === 'fork' && answers(l, 'ok') && events(l, /protection-page/).length === 0,
   },
+  {
+    name: '§1.6 hugetlb: mapped',
+    met: (s, l) => s.op === 'mmap' && s.backing.startsWith('hugetlb') && answers(l, '+'),
+  },
   { name: '§2 reaction inside a callback', met: (_, l) => has(l, /in the callback/) },
   { name: '§2 a deferred insert', met: (_, l) => has(l, /in the callback: insert n\d: ok/) },
   { name: '§2 a deferred remove', met: (_, l) => has(l, /begun in the callback: remove n\d: ok/) },
