@@ -42,7 +42,9 @@ const legs: readonly Leg[] = [
   {
     name: 'unit',
     run: () =>
-      runVitest('unit', { folders: ['test/unit', 'test/simulation', 'test/kernel', 'test/scripts', 'test/explore'] }),
+      runVitest('unit', {
+        folders: ['test/unit', 'test/simulation', 'test/kernel', 'test/scripts', 'test/explore', 'test/fuzz'],
+      }),
   },
   { name: 'start', run: async () => start() },
   ...SIMULATED.map((version) => {
