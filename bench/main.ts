@@ -1,6 +1,6 @@
 /**
- * npm run bench [-- --kernel NAME] [--only host|explore|vm|drivers|boot] [--json FILE]: every figure is a ratio of two things that took turns in one run.
- * "host" is the simulation on this machine, "explore" the explorer beside fast-check, "vm" the module in a virtual machine beside a C program, "drivers" the module beside
+ * npm run bench [-- --kernel NAME] [--only host|notifiers|explore|vm|drivers|boot] [--json FILE]: every figure is a ratio of two things that took turns in one run.
+ * "host" is the simulation on this machine, "notifiers" its interval tree and its invalidations, "explore" the explorer beside fast-check, "vm" the module in a virtual machine beside a C program, "drivers" the module beside
  * the kernel's test_hmm (on own-6.12), "boot" the runner itself.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { DEFAULT_KERNEL, kernelNamed } from '../scripts/vm/kernels.js';
 import { runInVm } from '../scripts/vm/run.js';
 import { boots } from './boot.js';
 import { explorer } from './explore.js';
+import { intervalTrees, invalidations } from './interval-tree.js';
 import { table, type Comparison } from './measure.js';
 import { sparse, walks } from './simulation.js';
 import { Yardstick, compileYardstick } from './yardstick.js';
@@ -24,7 +25,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-const PARTS = ['host', 'explore', 'vm', 'drivers', 'boot'];
+const PARTS = ['host', 'notifiers', 'explore', 'vm', 'drivers', 'boot'];
 /** The kernel that has test_hmm.ko. */
 const TEST_HMM_KERNEL = 'own-6.12';
 if (values.only !== undefined && !PARTS.includes(values.only)) {
@@ -47,6 +48,12 @@ if (wanted('host')) {
   await walks(c, emit);
   await c.close();
   notes.push(await sparse());
+}
+
+if (wanted('notifiers')) {
+  console.error('interval trees and notifiers, on this machine');
+  await intervalTrees(folder, emit);
+  await invalidations(emit);
 }
 
 if (wanted('explore')) {
