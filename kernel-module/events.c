@@ -153,7 +153,7 @@ static bool queue_begin_wait(struct mirror_event_queue *queue, struct hmm_mirror
 		begun = queue_push_locked(queue, event);
 		if (begun) {
 			wait->ticket = event->ticket;
-			queue->last_ticket = event->ticket;
+			WRITE_ONCE(queue->last_ticket, event->ticket);
 			list_add_tail(&wait->link, &queue->waits);
 		}
 	}
@@ -255,7 +255,7 @@ int mirror_events_ack(struct mirror_event_queue *queue, u64 ticket)
 	return ret;
 }
 
-static bool queue_holds_up(struct mirror_event_queue *queue, struct mirror_notifier *hit)
+static bool queue_holds_up(struct mirror_event_queue *queue, struct mirror_notifier *hit, u64 last_ticket)
 {
 	struct mirror_event_wait *wait;
 	bool found = false;
@@ -265,6 +265,9 @@ static bool queue_holds_up(struct mirror_event_queue *queue, struct mirror_notif
 		return false;
 	spin_lock(&queue->lock);
 	list_for_each_entry(wait, &queue->waits, link) {
+		/* In the order of their tickets. */
+		if (wait->ticket > last_ticket)
+			break;
 		/* check_retry: whether the notifier's sequence is another than this one. */
 		if (hit && mmu_interval_check_retry(&hit->interval, wait->sequence))
 			continue;
@@ -282,11 +285,14 @@ static bool queue_holds_up(struct mirror_event_queue *queue, struct mirror_notif
  * (or a wait that begins just after this one ends, which is bounded).
  *
  * hit: only invalidations that have hit this notifier, as read_begin waits for no others: when a wait with the
- * notifier's own sequence exists, that sequence is the mm's and odd. NULL: any of the context, as remove waits.
+ * notifier's own sequence exists, that sequence is the mm's and odd. NULL: any of the context, as remove waits, but of
+ * those that are waiting now: or a process that never stops would keep it here for ever.
  */
 int mirror_events_await(struct mirror_event_queue *queue, struct mirror_notifier *hit)
 {
-	return wait_event_killable(queue->changed, !queue_holds_up(queue, hit)) ? -EINTR : 0;
+	u64 last_ticket = hit ? U64_MAX : READ_ONCE(queue->last_ticket);
+
+	return wait_event_killable(queue->changed, !queue_holds_up(queue, hit, last_ticket)) ? -EINTR : 0;
 }
 
 /* Moves up to MIRROR_READ_BATCH records; returns how many, or -EFAULT. */
