@@ -1,7 +1,9 @@
 /** Opening and closing, very often: memory, files and processes stay where they were. Real kernels only. */
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { HMM_PFN_REQ_FAULT, HmmRange, openHmm } from 'node-hmm';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { Yardstick, compileYardstick } from '../../bench/yardstick.js';
 import { BASE, PAGE } from '../conformance/support.js';
 import { hasEnded, meminfo, noContextLeft, openFiles } from './support.js';
@@ -14,7 +16,9 @@ it(
   '10,000 times open, bind, insert, fault, populate and close: the kernel has its memory back',
   { timeout: 300_000 },
   async () => {
-    const c = new Yardstick(compileYardstick('ioctls'));
+    const folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-leaks-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const c = new Yardstick(compileYardstick('ioctls', folder));
     // What the first contexts cost once (slabs, per-processor caches) is not what every one costs.
     await c.ask('cycles 2000');
     dropCaches();

@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { closingTable, merge, readReport, single, skipped } from '../../scripts/testing/report.js';
-import { newReportFolder, vitestCommand, withStatus } from '../../scripts/testing/run-vitest.js';
+import { vitestCommand, withStatus } from '../../scripts/testing/run-vitest.js';
 
-const report = path.join(newReportFolder(), 'report.json');
+const folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-report-'));
+const report = path.join(folder, 'report.json');
 
 beforeAll(() => {
   const [program, ...args] = vitestCommand([], report);
@@ -13,8 +15,10 @@ beforeAll(() => {
   if (run.status !== 1) throw new Error(`status ${run.status}\n${run.stdout}${run.stderr}`);
 });
 
+afterAll(() => rmSync(folder, { recursive: true }));
+
 function reportOf(contents: unknown): string {
-  const file = path.join(newReportFolder(), 'report.json');
+  const file = path.join(folder, 'written.json');
   writeFileSync(file, JSON.stringify(contents));
   return file;
 }
