@@ -66,9 +66,10 @@ function moveOne(mm: Mm, old: number, oldEnd: number, next: number): number {
     return extent;
   }
   extent = extentOf(old, oldEnd, next, PMD_SIZE);
-  pageTable.ensurePmdTable(to);
+  // get_old_pmd comes before alloc_new_pmd: for an empty entry the target gets no table of its own.
   const table = pmd.entries[from % PTES]!;
   if (table === null) return extent;
+  pageTable.ensurePmdTable(to);
   if (table instanceof HugePmd || (extent === PMD_SIZE && pageTable.entry(to) === null)) {
     pageTable.replaceEntry(from, null);
     pageTable.replaceEntry(to, table);
