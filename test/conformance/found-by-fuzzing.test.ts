@@ -5,6 +5,8 @@ import {
   MADV_HUGEPAGE,
   MADV_PAGEOUT,
   MADV_POPULATE_WRITE,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
   PROT_READ,
   PROT_WRITE,
 } from 'node-hmm';
@@ -191,4 +193,50 @@ shows('a huge page is split: another one at the same place in a child stays whol
       ],
     },
   ],
+]);
+
+shows('a move of nothing, out of a GiB that has tables, gives the target none', [
+  [
+    {
+      op: 'mmap',
+      space: 0,
+      at: 0x603000,
+      length: 0x1000,
+      protection: PROT_READ | PROT_WRITE,
+      backing: 'private',
+      flags: 0,
+    },
+    ['= +0x603000', 'p0 has 0+1539 E, 1540+508 E'],
+  ],
+  [{ op: 'write', space: 0, at: 0x603000, length: 1, seed: 1 }, ['= ok', 'p0 has 0+1539 E, 1539 VW, 1540+508 E']],
+  [
+    {
+      op: 'mmap',
+      space: 0,
+      at: 0x513000,
+      length: 0x1000,
+      protection: PROT_READ | PROT_WRITE,
+      backing: 'private',
+      flags: 0,
+    },
+    ['= +0x513000', 'p0 has 0+1299 E, 1300+239 E, 1539 VW, 1540+508 E'],
+  ],
+  [
+    {
+      op: 'mremap',
+      space: 0,
+      at: 0x513000,
+      length: 0x1000,
+      newLength: 0x1000,
+      flags: MREMAP_MAYMOVE | MREMAP_FIXED,
+      to: 0x113000,
+    },
+    [
+      '= +0x113000',
+      'p0 unmap +0x513000..+0x514000 seq 3',
+      'p0 unmap +0x513000..+0x514000 seq 5',
+      'p0 has 0+275 E, 276+1263 E, 1539 VW, 1540+508 E',
+    ],
+  ],
+  [{ op: 'mprotect', space: 0, at: 0x113000, length: 0x1000, protection: PROT_READ }, ['= ok']],
 ]);

@@ -39,7 +39,8 @@ export type Draft =
       readonly huge: boolean;
       /** With MADV_HUGEPAGE, if huge. */
       readonly advised: boolean;
-      readonly populate: boolean;
+      /** MAP_* beyond those of the backing. */
+      readonly flags: number;
     }
   | { readonly op: 'munmap' | 'read'; readonly space: number; readonly where: Where }
   | {
@@ -145,7 +146,10 @@ const site: fc.Arbitrary<Site> = fc.record({
 const protection = fc.oneof(
   { weight: 5, arbitrary: fc.constant(hmm.PROT_READ | hmm.PROT_WRITE) },
   { weight: 4, arbitrary: fc.constant(hmm.PROT_READ) },
-  { weight: 1, arbitrary: fc.constantFrom(hmm.PROT_NONE, hmm.PROT_WRITE, hmm.PROT_READ | hmm.PROT_EXEC) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(hmm.PROT_NONE, hmm.PROT_WRITE, hmm.PROT_EXEC, hmm.PROT_READ | hmm.PROT_EXEC),
+  },
 );
 const seed = fc.oneof(
   { weight: 1, arbitrary: fc.constant(0) },
@@ -181,7 +185,11 @@ const map = (backing: fc.Arbitrary<Backing>, huge: fc.Arbitrary<boolean>): fc.Ar
     offset: fc.nat({ max: 40 }),
     huge,
     advised: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
-    populate: fc.oneof({ weight: 7, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+    flags: fc.oneof(
+      { weight: 12, arbitrary: fc.constant(0) },
+      { weight: 2, arbitrary: fc.constant(hmm.MAP_POPULATE) },
+      { weight: 2, arbitrary: fc.constantFrom(hmm.MAP_LOCKED, hmm.MAP_NORESERVE, hmm.MAP_FIXED_NOREPLACE) },
+    ),
   });
 
 const anyBacking = fc.oneof(

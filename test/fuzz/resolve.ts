@@ -240,7 +240,7 @@ class Model {
       length,
       protection,
       backing,
-      flags: draft.populate ? hmm.MAP_POPULATE : 0,
+      flags: draft.flags,
       ...(ofFile ? { file: draft.file % FILES, offset: draft.offset * PAGE } : {}),
     });
     this.#put(space, { start: at, end: at + length, backing });
@@ -435,7 +435,7 @@ export function resolve({ theme, drafts }: Sketch, capabilities: Capabilities, l
     offset: 0,
     huge: theme === 'huge' || theme === 'hugetlb',
     advised: true,
-    populate: false,
+    flags: 0,
   });
   if (theme === 'devices') model.add({ op: 'mirror', space: 0, where: whole, device: 17 + 16 * site.spot });
   if (theme === 'notifiers') model.add({ op: 'insert', space: 0, where: whole, reaction: 'none', target: 0 });

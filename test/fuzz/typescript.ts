@@ -6,7 +6,9 @@ const PROTECTION = ['PROT_READ', 'PROT_WRITE', 'PROT_EXEC'] as const;
 const REMAP = ['MREMAP_MAYMOVE', 'MREMAP_FIXED', 'MREMAP_DONTUNMAP'] as const;
 const ADDRESSES = new Set(['at', 'length', 'newLength', 'to', 'offset']);
 
-type Flag = (typeof PROTECTION | typeof REMAP)[number] | 'MAP_POPULATE';
+const MAPPING = ['MAP_POPULATE', 'MAP_LOCKED', 'MAP_NORESERVE', 'MAP_FIXED_NOREPLACE'] as const;
+
+type Flag = (typeof PROTECTION | typeof REMAP | typeof MAPPING)[number];
 
 function bits(value: number, names: readonly Flag[], none: string): string {
   const present = names.filter((name) => (value & hmm[name]) !== 0);
@@ -22,7 +24,7 @@ function valueText(step: Step, key: string, value: unknown): string {
   if (typeof value === 'number') {
     if (key === 'protection') return bits(value, PROTECTION, 'PROT_NONE');
     if (key === 'advice') return constant('MADV_', value);
-    if (key === 'flags') return step.op === 'mremap' ? bits(value, REMAP, '0') : bits(value, ['MAP_POPULATE'], '0');
+    if (key === 'flags') return step.op === 'mremap' ? bits(value, REMAP, '0') : bits(value, MAPPING, '0');
     if (ADDRESSES.has(key) && value >= 10) return `0x${value.toString(16)}`;
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
