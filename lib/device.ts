@@ -30,7 +30,7 @@ export class Device {
    * The device loads `length` bytes from `address`, any alignment, through the translations that the driver believes in.
    * @param entries one page frame entry per page touched, in the kernel's encoding, each with HMM_PFN_VALID
    * @throws {HmmError} ESTALE with `address` if the process's page table says otherwise; EINVAL for an entry that
-   * is not valid; EFAULT if the process has gone
+   * is not valid; EFAULT, with `address` too, if the process has gone
    */
   async read(space: SpaceHandle, address: number, length: number, entries: BigUint64Array): Promise<Uint8Array> {
     checkInteger(length, 'length', 0, MAX_ACCESS);

@@ -36,7 +36,9 @@ class SequenceOnly implements IntervalNotifierOps {
 export function* deviceAccess(mm: Mm, request: DeviceAccess): Routine<void> {
   const syscall = request.write ? 'device_write' : 'device_read';
   checkAccess(request, syscall);
-  if (!mm.tryGet()) throw new HmmError('EFAULT', syscall, 'the process has gone');
+  if (!mm.tryGet()) {
+    throw new HmmError('EFAULT', syscall, 'the process has gone', { address: request.address, done: 0 });
+  }
   const ops = new SequenceOnly();
   const start = alignDown(request.address, PAGE);
   let notifier: IntervalNotifier;

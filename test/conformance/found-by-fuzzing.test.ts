@@ -240,3 +240,45 @@ shows('a move of nothing, out of a GiB that has tables, gives the target none', 
   ],
   [{ op: 'mprotect', space: 0, at: 0x113000, length: 0x1000, protection: PROT_READ }, ['= ok']],
 ]);
+
+shows('a device that reaches for a process that has gone is told where', [
+  [
+    {
+      op: 'mmap',
+      space: 0,
+      at: 0x400000,
+      length: 0x1000,
+      protection: PROT_READ | PROT_WRITE,
+      backing: 'private',
+      flags: 0,
+    },
+    ['= +0x400000', 'p0 has 0+1024 E, 1025+1023 E'],
+  ],
+  [{ op: 'insert', space: 0, slot: 0, at: 0x400000, length: 0x1000 }, ['= ok']],
+  [
+    {
+      op: 'fault',
+      slot: 0,
+      at: 0x400000,
+      length: 0x1000,
+      snapshot: false,
+      flags: 'write',
+      mask: 'none',
+      requests: [],
+      fresh: true,
+    },
+    ['= ok; 1024 VW =', 'p0 has 0+1024 E, 1024 VW, 1025+1023 E'],
+  ],
+  [
+    { op: 'exit', space: 0 },
+    [
+      'n0 release first..last seq 3',
+      'n0 unmap first..last seq 5',
+      '= ok',
+      'p0 release first..last seq 3',
+      'p0 unmap first..last seq 5',
+    ],
+  ],
+  [{ op: 'driver', slot: 0, device: 0, at: 0x11, write: false }, ['= EFAULT at +0x400011']],
+  [{ op: 'driver', slot: 0, device: 0, at: 0x11, write: true }, ['= EFAULT at +0x400011']],
+]);
