@@ -15,7 +15,10 @@ import {
   LOCKS,
   MEMORY,
   MMAP_LOCK,
+  NOTIFIERS,
+  PAGES,
   SEQUENCE,
+  THREADS,
   USERS,
   reads,
   writes,
@@ -28,6 +31,13 @@ export { dependent, type Touched as Footprint } from '../simulation/engine/touch
 /** Files have a length that anybody can read. */
 const EVERYTHING: Touched = KERNEL | writes(HOST);
 
+/** A walk that ends: mmap_lock is released, and the mm let go. */
+const WALKED = reads(MMAP_LOCK | PAGES) | writes(USERS);
+/** A callback: of a Mirror, which looks whether its update lock is free, or of the scenario's, which may be waited for. */
+const CALLBACK = reads(LOCKS) | writes(NOTIFIERS | MEMORY);
+/** Page tables change, as the callbacks were told. */
+const CHANGE = writes(MEMORY | PAGES);
+
 /** 'from>to', 'from~to' for a step that ends asleep, 'from.' for one that ends the task. What is slept in is left by the code that the label of the same name begins. */
 const TABLE: ReadonlyMap<string, Touched> = new Map([
   // A lock that is not to be had: its queue.
@@ -35,52 +45,85 @@ const TABLE: ReadonlyMap<string, Touched> = new Map([
   ['mmap_read_lock~mmap_read_lock', writes(MMAP_LOCK)],
   ['mmap_write_lock~mmap_write_lock', writes(MMAP_LOCK)],
   // readBegin(), alone and in the loop of hmm.rst (fault-loop.ts), up to the lock that the walk is done under.
-  ['mmu_interval_read_begin.', reads(SEQUENCE)],
-  ['mmu_interval_read_begin~mmu_interval_read_begin', reads(SEQUENCE)],
-  ['mmu_interval_read_begin>mmap_read_lock', reads(SEQUENCE | USERS)],
+  ['mmu_interval_read_begin.', reads(SEQUENCE | NOTIFIERS)],
+  ['mmu_interval_read_begin~mmu_interval_read_begin', reads(SEQUENCE | NOTIFIERS)],
+  ['mmu_interval_read_begin>mmap_read_lock', reads(SEQUENCE | NOTIFIERS | USERS)],
   // hmm_range_fault (range-fault.ts): the walk looks, and only a fault changes anything. Readers of mmap_lock do not mind each other.
-  ['mmap_read_lock>walk_page_range', reads(MMAP_LOCK | SEQUENCE | MEMORY)],
-  ['mmap_read_lock>handle_mm_fault', reads(MMAP_LOCK | SEQUENCE | MEMORY)],
-  ['walk_page_range>walk_page_range', reads(MEMORY)],
-  ['walk_page_range>handle_mm_fault', reads(MEMORY)],
-  ['walk_page_range>mutex_lock', reads(MMAP_LOCK | SEQUENCE | MEMORY) | writes(USERS)],
+  ['mmap_read_lock>walk_page_range', reads(MMAP_LOCK | NOTIFIERS | PAGES)],
+  ['mmap_read_lock>handle_mm_fault', reads(MMAP_LOCK | NOTIFIERS | PAGES)],
+  ['mmap_read_lock>migration_entry_wait', reads(MMAP_LOCK | NOTIFIERS | PAGES)],
+  ['mmap_read_lock>mmu_interval_read_begin', reads(NOTIFIERS) | WALKED],
+  ['walk_page_range>walk_page_range', reads(PAGES)],
+  ['walk_page_range>handle_mm_fault', reads(PAGES)],
+  ['walk_page_range>migration_entry_wait', reads(PAGES)],
+  ['walk_page_range>mutex_lock', WALKED],
+  // A page that is being migrated is waited for, and the walk goes on where it was, or begins again.
+  ['migration_entry_wait~migration_entry_wait', reads(PAGES)],
+  ['migration_entry_wait>walk_page_range', reads(NOTIFIERS | PAGES)],
+  ['migration_entry_wait>migration_entry_wait', reads(NOTIFIERS | PAGES)],
+  ['migration_entry_wait>mmu_interval_read_begin', reads(NOTIFIERS) | WALKED],
+  // The end of that loop. Where the answer holds, and goes into a page table, the mirror says so itself (engine.touch).
+  ['mutex_lock>mmu_interval_read_begin', reads(LOCKS | NOTIFIERS)],
+  // A fault that is resolved at once, in the walk of a driver.
+  ['handle_mm_fault>handle_mm_fault', CHANGE],
+  ['handle_mm_fault>walk_page_range', reads(MMAP_LOCK | NOTIFIERS) | CHANGE],
+  ['handle_mm_fault>mmu_interval_read_begin', reads(MMAP_LOCK | NOTIFIERS) | writes(USERS) | CHANGE],
+  // A load or a store by a CPU that faults, and one that copies the page.
+  ['read>do_user_addr_fault', reads(USERS | PAGES)],
+  ['write>do_user_addr_fault', reads(USERS) | writes(PAGES)],
+  ['do_user_addr_fault>handle_mm_fault', reads(MMAP_LOCK | PAGES)],
+  ['handle_mm_fault>mmu_notifier_invalidate_range_start', reads(MMAP_LOCK) | CHANGE],
   // What a system call does to the VMAs before it tells anybody (munmap.ts and the like).
-  ['mmap_write_lock>mmu_notifier_invalidate_range_start', writes(MMAP_LOCK | MEMORY)],
+  ['mmap_write_lock>mmu_notifier_invalidate_range_start', writes(MMAP_LOCK | MEMORY | PAGES)],
   // Subscriptions.#start with somebody to call: the sequence turns odd, and the range is under way.
   ['mmu_notifier_invalidate_range_start>zap_pte_range', writes(MEMORY)],
   ['mmu_notifier_invalidate_range_start>mn_itree_invalidate', writes(SEQUENCE | MEMORY)],
-  // A callback: of a Mirror, which looks whether its update lock is free, or of the scenario's, which may be waited for.
-  ['mn_itree_invalidate>mn_itree_invalidate', reads(LOCKS) | writes(SEQUENCE | MEMORY)],
-  ['mn_itree_invalidate>zap_pte_range', reads(LOCKS) | writes(SEQUENCE | MEMORY)],
-  ['mn_itree_invalidate>change_pte_range', reads(LOCKS) | writes(SEQUENCE | MEMORY)],
-  ['mn_itree_invalidate>copy_pte_range', reads(LOCKS) | writes(SEQUENCE | MEMORY)],
-  ['mn_itree_invalidate>migrate_vma_collect', reads(LOCKS) | writes(SEQUENCE | MEMORY)],
-  ['mn_itree_invalidate~invalidate', writes(SEQUENCE | MEMORY)],
+  ['mn_itree_invalidate>mn_itree_invalidate', CALLBACK],
+  ['mn_itree_invalidate>zap_pte_range', CALLBACK],
+  ['mn_itree_invalidate>change_pte_range', CALLBACK],
+  ['mn_itree_invalidate>copy_pte_range', CALLBACK],
+  ['mn_itree_invalidate>migrate_vma_collect', CALLBACK],
+  ['mn_itree_invalidate~invalidate', writes(NOTIFIERS | MEMORY)],
   ['invalidate>mn_itree_invalidate', writes(MEMORY)],
   ['invalidate>zap_pte_range', writes(MEMORY)],
   ['invalidate>change_pte_range', writes(MEMORY)],
   ['invalidate>copy_pte_range', writes(MEMORY)],
   ['invalidate>migrate_vma_collect', writes(MEMORY)],
-  // What the callbacks were told of.
-  ['zap_pte_range>mmu_notifier_invalidate_range_end', writes(MEMORY)],
-  ['change_pte_range>mmu_notifier_invalidate_range_end', writes(MEMORY)],
-  ['copy_pte_range>mmu_notifier_invalidate_range_end', writes(MEMORY)],
+  ['zap_pte_range>mmu_notifier_invalidate_range_end', CHANGE],
+  ['change_pte_range>mmu_notifier_invalidate_range_end', CHANGE],
+  ['copy_pte_range>mmu_notifier_invalidate_range_end', CHANGE],
   // migrate_vma, phase by phase (migrate.ts); frames are locked and unlocked in all of them.
-  ['mmap_read_lock>mmu_notifier_invalidate_range_start', reads(MMAP_LOCK) | writes(MEMORY)],
-  ['migrate_vma_collect>mmu_notifier_invalidate_range_end', writes(MEMORY)],
+  ['mmap_read_lock>mmu_notifier_invalidate_range_start', reads(MMAP_LOCK) | CHANGE],
+  ['migrate_vma_collect>mmu_notifier_invalidate_range_end', CHANGE],
   ['mmu_notifier_invalidate_range_end>migrate_device_unmap', writes(SEQUENCE | MEMORY)],
-  ['migrate_device_unmap>migrate_vma_pages', writes(MEMORY)],
-  ['migrate_vma_pages>migrate_vma_finalize', writes(MEMORY)],
-  ['migrate_vma_finalize>mmu_interval_read_begin', reads(MMAP_LOCK) | writes(MEMORY | USERS)],
+  ['migrate_device_unmap>migrate_vma_pages', CHANGE],
+  // The content moves from one frame that nobody can reach to another: as far as references allow, which are looked at.
+  ['migrate_vma_pages>migrate_vma_finalize', reads(PAGES)],
+  ['migrate_vma_finalize>mmu_interval_read_begin', reads(MMAP_LOCK) | writes(USERS) | CHANGE],
   // From one event of an operation to its next.
   ['mmu_notifier_invalidate_range_end>mmu_notifier_invalidate_range_start', writes(SEQUENCE | MEMORY)],
 ]);
 
+/** The last event of a system call is over; page tables that are empty go, mmap_lock, and what the thread holds. */
+const RETURNS = writes(SEQUENCE | MEMORY | PAGES | MMAP_LOCK | THREADS | USERS);
+
 /** The same for the end of one operation, where others end at the same point with more. */
 const ENDS: ReadonlyMap<string, Touched> = new Map([
+  ['munmap mmu_notifier_invalidate_range_end', RETURNS],
+  ['mprotect mmu_notifier_invalidate_range_end', RETURNS],
+  ['madvise mmu_notifier_invalidate_range_end', RETURNS],
+  ['mremap mmu_notifier_invalidate_range_end', RETURNS],
+  ['write mmu_notifier_invalidate_range_end', RETURNS],
+  ['fork mmu_notifier_invalidate_range_end', RETURNS],
   ['lock mutex_lock', writes(LOCKS)],
-  ['hmm_range_fault mmap_read_lock', reads(MMAP_LOCK | SEQUENCE | MEMORY) | writes(USERS)],
-  ['hmm_range_fault walk_page_range', reads(MMAP_LOCK | SEQUENCE | MEMORY) | writes(USERS)],
+  ['hmm_range_fault mmap_read_lock', reads(NOTIFIERS) | WALKED],
+  ['hmm_range_fault walk_page_range', WALKED],
+  ['hmm_range_fault migration_entry_wait', reads(NOTIFIERS) | WALKED],
+  ['hmm_range_fault handle_mm_fault', reads(NOTIFIERS) | WALKED | CHANGE],
+  ['populate mmap_read_lock', reads(NOTIFIERS) | WALKED],
+  ['populate mutex_lock', reads(LOCKS | NOTIFIERS)],
+  ['migrate_to_device mutex_lock', reads(LOCKS | NOTIFIERS)],
+  ['migrate_to_system migrate_vma_finalize', reads(MMAP_LOCK) | writes(USERS) | CHANGE],
 ]);
 
 export function footprint(step: StepView): Touched {

@@ -85,7 +85,7 @@ export class Oracle {
   /** What every watched page is on both sides, for a timeline. */
   *states(): Generator<{ key: string; text: string }> {
     const spaces = new Set<Mm>();
-    for (const table of this.#all()) {
+    for (const table of this.all()) {
       spaces.add(table.mm);
       for (let at = pageStart(table.notifier.start); at < table.notifier.end; at += PAGE) {
         yield { key: `${table.name} ${hex(at)}`, text: describeEntry(table.entry(at)) };
@@ -95,7 +95,8 @@ export class Oracle {
     }
   }
 
-  *#all(): Generator<WatchedTable> {
+  /** All that is looked at. */
+  *all(): Generator<WatchedTable> {
     yield* this.tables;
     for (const machine of this.#machines) {
       if (!(machine instanceof Simulation)) continue;

@@ -1,7 +1,7 @@
 /** A simulated process: the operations of one, by its threads, and what mirrors it. */
 import { CallbackOps } from './callback.js';
 import { HmmError } from '../errors.js';
-import { KERNEL, LOCKS, SEQUENCE, USERS, reads, writes } from './engine/touch.js';
+import { KERNEL, NOTIFIERS, THREADS, USERS, reads, writes } from './engine/touch.js';
 import { Mirror } from './mirror.js';
 import { MirrorOps } from './mirror-ops.js';
 import { MAX_RANGE_PAGES } from '../constants.js';
@@ -67,7 +67,7 @@ export class AddressSpace implements BackendAddressSpace {
     return this.mm.engine.start(
       operations[0]?.op ?? 'run',
       this.#run(thread, operations),
-      writes(LOCKS) | reads(USERS),
+      writes(THREADS) | reads(USERS),
     );
   }
 
@@ -253,7 +253,7 @@ export class Notifier implements BackendNotifier {
 
   readRetry(sequence: number): boolean {
     this.#check('mmu_interval_read_retry');
-    this.#space.mm.engine.touch(reads(SEQUENCE));
+    this.#space.mm.engine.touch(reads(NOTIFIERS));
     return this.interval.readRetry(sequence);
   }
 

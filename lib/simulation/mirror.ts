@@ -4,7 +4,7 @@
  */
 import { HMM_PFN_VALID, HMM_PFN_WRITE, MAX_RANGE_PAGES } from '../constants.js';
 import { HmmError } from '../errors.js';
-import { MEMORY, reads } from './engine/touch.js';
+import { MEMORY, reads, writes } from './engine/touch.js';
 import { PAGE, PMD_SIZE, alignDown, pageAlign } from './layout.js';
 import { PAGE_DIRTY } from './frames.js';
 import { atomicAdd, makeExclusive, tryAtomicAdd } from './mirror-exclusive.js';
@@ -145,6 +145,7 @@ export class Mirror implements BackendMirror {
         pfns: new BigUint64Array((end - start) / PAGE),
         commit: (pfns) => {
           checkFilled(pfns, required);
+          this.#mm.engine.touch(writes(MEMORY));
           return this.#ops.pageTable.store(start, pfns);
         },
       });
