@@ -20,7 +20,9 @@ export interface HistoricRace {
   readonly fix: string;
   /** What went wrong, in two lines. */
   readonly story: string;
-  readonly kinds: readonly ViolationKind[];
+  readonly kind: ViolationKind;
+  /** Executions up to the first that fails. */
+  readonly found: number;
   readonly before: Scenario;
   readonly after: Scenario;
 }
@@ -30,37 +32,15 @@ export interface HistoricRace {
  * a notifier could invalidate them, because nothing that the notifier took was held.
  */
 class UserptrRestore extends Driver {
-  protected update(range: HmmRange): Promise<boolean> {
-    return this.lock
-      .run(() => !this.notifier.readRetry(range.notifierSequence))
-      .then(async (valid) => {
-        if (valid) await this.store(range);
-        return valid;
-      });
-  }
-
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      const refused = await this.fault(range);
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      if (await this.update(range)) return 'ok';
-    }
+  override async commit(range: HmmRange): Promise<boolean> {
+    if (await this.lock.run(() => this.isStale(range))) return false;
+    await this.store(range);
+    return true;
   }
 }
 
 /** The fix: one notifier lock, held over the check and the update. */
-class UserptrRestoreFixed extends UserptrRestore {
-  protected override update(range: HmmRange): Promise<boolean> {
-    return this.lock.run(async () => {
-      if (this.notifier.readRetry(range.notifierSequence)) return false;
-      await this.store(range);
-      return true;
-    });
-  }
-}
+class UserptrRestoreFixed extends Driver {}
 
 /**
  * nouveau, SVM: requests stood in the array that hmm_range_fault answers in, and the bits of an answer are those of a request. After EBUSY the array held answers of
@@ -151,7 +131,8 @@ export const HISTORY: readonly HistoricRace[] = [
     driver: 'amdgpu (KFD user pointers)',
     fix: 'drm/amdgpu: Add notifier lock for KFD userptrs',
     story: 'validity is checked, then the page table is updated, and no lock of the notifier covers both',
-    kinds: ['stale-entry', 'unfinished-invalidate'],
+    kind: 'stale-entry',
+    found: 7,
     before: raceScenario(RACES['madvise DONTNEED'], UserptrRestore),
     after: raceScenario(RACES['madvise DONTNEED'], UserptrRestoreFixed),
   },
@@ -159,7 +140,8 @@ export const HISTORY: readonly HistoricRace[] = [
     driver: 'nouveau (SVM)',
     fix: 'nouveau/hmm: fault one page at a time',
     story: 'answers of an attempt that ended in EBUSY are taken for the requests of the next',
-    kinds: ['error'],
+    kind: 'error',
+    found: 9,
     before: readScenario(PfnsAsRequests),
     after: readScenario(DefaultFlags),
   },
@@ -167,7 +149,8 @@ export const HISTORY: readonly HistoricRace[] = [
     driver: 'amdkfd (SVM)',
     fix: 'drm/amdkfd: avoid recursive lock in migrations back to RAM',
     story: 'hmm_range_fault under the lock that the invalidation of its own migration takes',
-    kinds: ['lock-order', 'deadlock'],
+    kind: 'lock-order',
+    found: 1,
     before: raceScenario(RACES.munmap, FaultUnderRangeLock),
     after: raceScenario(RACES.munmap, FaultWithoutRangeLock),
   },
@@ -175,7 +158,8 @@ export const HISTORY: readonly HistoricRace[] = [
     driver: 'mlx5 (on-demand paging)',
     fix: 'RDMA/mlx5: Do not race with mlx5_ib_invalidate_range during create and destroy',
     story: 'invalidations that come while a region is torn down find it half gone',
-    kinds: ['stale-entry', 'unfinished-invalidate'],
+    kind: 'unfinished-invalidate',
+    found: 31,
     before: teardownScenario(TeardownRace),
     after: teardownScenario(TeardownInOrder),
   },

@@ -86,8 +86,8 @@ export class MappedFlag extends Driver {
     return super.invalidate(range);
   }
 
-  override async populate(write = false): Promise<string> {
-    const outcome = await super.populate(write);
+  override async populate(request?: bigint): Promise<string> {
+    const outcome = await super.populate(request);
     this.#mapped = true;
     return outcome;
   }

@@ -2,193 +2,80 @@
 import { HMM_PFN_VALID, HMM_PFN_WRITE, type HmmRange, type NotifierRange } from 'node-hmm';
 import { Driver } from '../driver.js';
 
-/** A loop like the right one, with its parts to be left out or exchanged. */
 export class NoReadRetry extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      const refused = await this.fault(range);
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      return await this.lock.run(async () => {
-        await this.store(range);
-        return 'ok';
-      });
-    }
+  override isStale(): boolean {
+    return false;
   }
 }
 
 export class RetryBeforeLock extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      const refused = await this.fault(range);
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      if (this.notifier.readRetry(range.notifierSequence)) continue;
-      return await this.lock.run(async () => {
-        await this.store(range);
-        return 'ok';
-      });
-    }
+  override async commit(range: HmmRange): Promise<boolean> {
+    if (this.isStale(range)) return false;
+    await this.lock.run(() => this.store(range));
+    return true;
   }
 }
 
 export class BusyDoesNotBeginAgain extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
+  override async fault(range: HmmRange): Promise<string | null> {
     for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      let refused = await this.fault(range);
-      while (refused === 'EBUSY') refused = await this.fault(range);
-      if (refused !== null) return refused;
-      const held = await this.lock.acquire();
-      try {
-        if (this.notifier.readRetry(range.notifierSequence)) continue;
-        await this.store(range);
-        return 'ok';
-      } finally {
-        held[Symbol.dispose]();
-      }
+      const refused = await super.fault(range);
+      if (refused !== 'EBUSY') return refused;
     }
   }
 }
 
 export class SequenceOnce extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    range.notifierSequence = await this.notifier.readBegin();
-    for (;;) {
-      const refused = await this.fault(range);
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      const held = await this.lock.acquire();
-      try {
-        if (this.notifier.readRetry(range.notifierSequence)) continue;
-        await this.store(range);
-        return 'ok';
-      } finally {
-        held[Symbol.dispose]();
-      }
-    }
+  #begun: HmmRange | null = null;
+
+  override async begin(range: HmmRange): Promise<void> {
+    if (this.#begun !== range) await super.begin(range);
+    this.#begun = range;
   }
 }
 
 export class UpdateAfterUnlock extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      const refused = await this.fault(range);
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      const stale = await this.lock.run(() => this.notifier.readRetry(range.notifierSequence));
-      if (stale) continue;
-      await this.store(range);
-      return 'ok';
-    }
+  override async commit(range: HmmRange): Promise<boolean> {
+    if (await this.lock.run(() => this.isStale(range))) return false;
+    await this.store(range);
+    return true;
   }
 }
 
 export class SequenceAfterFault extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      const refused = await this.fault(range);
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      const sequence = await this.notifier.readBegin();
-      const held = await this.lock.acquire();
-      try {
-        if (this.notifier.readRetry(sequence)) continue;
-        await this.store(range);
-        return 'ok';
-      } finally {
-        held[Symbol.dispose]();
-      }
-    }
+  override async commit(range: HmmRange): Promise<boolean> {
+    await this.begin(range);
+    return await super.commit(range);
   }
 }
 
 export class KeepsPfnsOnRetry extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      // What an earlier turn has faulted in is taken to be there still.
-      const missing = range.pfns.some((pfn) => (pfn & HMM_PFN_VALID) === 0n);
-      const refused = missing ? await this.fault(range) : null;
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      const held = await this.lock.acquire();
-      try {
-        if (this.notifier.readRetry(range.notifierSequence)) continue;
-        await this.store(range);
-        return 'ok';
-      } finally {
-        held[Symbol.dispose]();
-      }
-    }
+  override async fault(range: HmmRange): Promise<string | null> {
+    // What an earlier turn has faulted in is taken to be there still.
+    if (range.pfns.every((pfn) => (pfn & HMM_PFN_VALID) !== 0n)) return null;
+    return await super.fault(range);
   }
 }
 
 export class LockAcrossFault extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      const held = await this.lock.acquire();
-      try {
-        const refused = await this.fault(range);
-        if (refused === 'EBUSY') continue;
-        if (refused !== null) return refused;
-        if (this.notifier.readRetry(range.notifierSequence)) continue;
-        await this.store(range);
-        return 'ok';
-      } finally {
-        held[Symbol.dispose]();
-      }
-    }
+  override async fault(range: HmmRange): Promise<string | null> {
+    return await this.lock.run(() => super.fault(range));
   }
 }
 
 export class ReadBeginUnderLock extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.lock.run(() => this.notifier.readBegin());
-      const refused = await this.fault(range);
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      const held = await this.lock.acquire();
-      try {
-        if (this.notifier.readRetry(range.notifierSequence)) continue;
-        await this.store(range);
-        return 'ok';
-      } finally {
-        held[Symbol.dispose]();
-      }
-    }
+  override async begin(range: HmmRange): Promise<void> {
+    await this.lock.run(() => super.begin(range));
   }
 }
 
 export class KeepsLockOnRetry extends Driver {
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      const refused = await this.fault(range);
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      await this.lock.acquire();
-      if (this.notifier.readRetry(range.notifierSequence)) continue;
-      await this.store(range);
-      this.lock.release();
-      return 'ok';
-    }
+  override async commit(range: HmmRange): Promise<boolean> {
+    await this.lock.acquire();
+    if (this.isStale(range)) return false;
+    await this.store(range);
+    this.lock.release();
+    return true;
   }
 }
 
@@ -200,24 +87,15 @@ export class OwnSequence extends Driver {
     return super.invalidate(range);
   }
 
-  override async populate(write = false): Promise<string> {
-    const range = this.newRange(write);
-    for (;;) {
-      range.notifierSequence = await this.notifier.readBegin();
-      const refused = await this.fault(range);
-      // Too late: an invalidation may have come during the fault.
-      this.#invalidated = false;
-      if (refused === 'EBUSY') continue;
-      if (refused !== null) return refused;
-      const held = await this.lock.acquire();
-      try {
-        if (this.#invalidated) continue;
-        await this.store(range);
-        return 'ok';
-      } finally {
-        held[Symbol.dispose]();
-      }
-    }
+  override async fault(range: HmmRange): Promise<string | null> {
+    const refused = await super.fault(range);
+    // Too late: an invalidation may have come during the fault.
+    this.#invalidated = false;
+    return refused;
+  }
+
+  override isStale(): boolean {
+    return this.#invalidated;
   }
 }
 
@@ -228,7 +106,7 @@ export class StoresInvalidatedOnError extends Driver {
     if (refused !== 'EBUSY' || before.every((pfn) => pfn === 0n)) return refused;
     // "It was there a moment ago."
     range.pfns.set(before);
-    range.notifierSequence = await this.notifier.readBegin();
+    await this.begin(range);
     return null;
   }
 }
@@ -236,17 +114,14 @@ export class StoresInvalidatedOnError extends Driver {
 export class SharedRange extends Driver {
   #range: HmmRange | null = null;
 
-  override newRange(write: boolean): HmmRange {
-    return (this.#range ??= super.newRange(write));
+  override newRange(request: bigint): HmmRange {
+    return (this.#range ??= super.newRange(request));
   }
 }
 
 export class WritesAnyway extends Driver {
-  override async store(range: HmmRange): Promise<void> {
-    await this.setup.world.point('device page table update');
-    this.table.update(
-      range.start,
-      range.pfns.map((pfn) => pfn | HMM_PFN_WRITE),
-    );
+  override store(range: HmmRange): Promise<void> {
+    range.pfns.forEach((pfn, page) => (range.pfns[page] = pfn | HMM_PFN_WRITE));
+    return super.store(range);
   }
 }
