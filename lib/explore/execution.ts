@@ -66,6 +66,7 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
   #parallelCalled = false;
   /** Seen by an observer in the middle of a step; the execution ends when that is made. */
   #violation: Violation | null = null;
+  #before: readonly Schedule[] = [];
   #failure: { error: unknown } | null = null;
 
   constructor(strategy: Scheduler, options: ExecutionOptions) {
@@ -86,8 +87,11 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
       engine.locks ??= new LockOrder(this.#options.locks, {
         thread: () => engine.thread,
         describe: () => `'${this.#nameOf(engine.thread)}' in ${engine.current?.name ?? 'its own code'}`,
-        report: (violation) => {
-          this.#violation ??= violation;
+        schedule: () => this.schedule,
+        report: (violation, before) => {
+          if (this.#violation !== null) return;
+          this.#violation = violation;
+          this.#before = before;
         },
       });
     }
@@ -102,6 +106,11 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
 
   get schedule(): Schedule {
     return this.#recorder.schedule;
+  }
+
+  /** Other executions without which the violation is not seen. */
+  get before(): readonly Schedule[] {
+    return this.#before;
   }
 
   get preemptions(): number {
@@ -138,7 +147,7 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
 
   /** Nobody looks at it any more: what it had is the next one's. */
   dispose(): void {
-    this.engine.over = true;
+    this.engine.stop();
     this.#options.spare.reclaim();
   }
 

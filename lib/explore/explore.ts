@@ -5,10 +5,11 @@ import { newSearch, type Finished } from './search.js';
 import { cut, partsOf } from './parts.js';
 import { tallyParts, type Found, type TallyData } from './tally.js';
 import { checkOptions, describeStrategy, type ExploreOptions, type Settings } from './options.js';
-import { formatSchedule, parseSchedule, type Schedule } from './schedule.js';
+import { formatSchedules, parseSchedules, type Schedule } from './schedule.js';
 import { minimise } from './minimise.js';
 import { outcomeText, type ExploreResult, type Failure, type ReplayResult } from './result.js';
 import { reversedLock } from './lock-order.js';
+import { describeViolation } from './violation.js';
 import { timeline } from './timeline.js';
 import type { Scenario } from './world.js';
 
@@ -29,12 +30,11 @@ export async function explore(scenario: Scenario, options: ExploreOptions = {}):
 
 /** @internal What a tally means: the failure described, the limit named. */
 export async function conclude(scenario: Scenario, settings: Settings, tally: TallyData): Promise<ExploreResult> {
-  const { executions, redundant, steps, found } = tally;
+  const { executions, redundant, steps } = tally;
   const { shard } = settings;
-  // Seen only by comparing parts: the schedule that shows it is found by one that sees all of them.
-  if (found === null && reversedLock(tally.locks) !== null) {
-    return await conclude(scenario, settings, await tallyParts(scenario, { ...settings, shard: null }, [undefined]));
-  }
+  // Seen only by comparing parts: the executions that showed the orders show it together.
+  const reversed = tally.found === null ? reversedLock(tally.locks) : null;
+  const found = reversed === null ? tally.found : foundBy(reversed.schedules);
   const counts = {
     executions,
     redundant,
@@ -45,7 +45,9 @@ export async function conclude(scenario: Scenario, settings: Settings, tally: Ta
   };
   if (found !== null) {
     const failure = await describeFailure(scenario, settings, found);
-    return { ...counts, result: 'failed', failure, violations: new Map(tally.violations) };
+    const violations = new Map(tally.violations);
+    if (reversed !== null) violations.set(describeViolation(failure.violation), 1);
+    return { ...counts, result: 'failed', failure, violations };
   }
   if (tally.sample !== null) await checkRepeats(scenario, settings, tally.sample);
   if (tally.incomplete !== null) return { ...counts, result: 'incomplete', reason: tally.incomplete };
@@ -68,62 +70,70 @@ export async function replay(
 ): Promise<ReplayResult> {
   const settings = checkOptions(options);
   if (typeof scenario !== 'function') throw new TypeError('scenario must be a function');
-  const { execution, end } = await replayOnce(scenario, settings, parseSchedule(schedule), true);
+  const all = await replayAll(scenario, settings, parseSchedules(schedule), true);
+  const { execution, end } = all.at(-1)!;
   return {
     result: end.kind === 'failed' ? 'failed' : 'passed',
     violation: end.kind === 'failed' ? end.violation : null,
     outcome: end.kind === 'passed' ? outcomeText(end.outcome) : null,
     preemptions: execution.preemptions,
     steps: execution.trace!.steps,
-    timeline: timeline(execution.trace!.steps, execution.threadNames),
+    timeline: timelines(all),
   };
+}
+
+/** A failure that no execution has met: what it takes is known all the same. */
+function foundBy(schedules: readonly Schedule[]): Found {
+  const violation = { kind: 'lock-order', message: 'two locks are taken in both orders' } as const;
+  return { violation, schedule: schedules.at(-1)!, before: schedules.slice(0, -1), preemptions: Infinity };
+}
+
+function timelines(all: readonly Finished[]): string {
+  return all
+    .map(({ execution }) => timeline(execution.trace!.steps, execution.threadNames))
+    .join('\n\nand in another execution:\n\n');
 }
 
 async function describeFailure(scenario: Scenario, settings: Settings, found: Found): Promise<Failure> {
   const { kind } = found.violation;
   const best = settings.minimise
     ? await minimise(newSearch(scenario, settings, false), kind, found)
-    : { schedule: found.schedule, preemptions: found.preemptions, minimal: false };
-  const { execution, end } = await replayOnce(scenario, settings, best.schedule, true);
-  // The reverse order of two locks is seen by comparing executions: one alone may show nothing wrong.
-  const again = end.kind === 'failed' ? end.violation : kind === 'lock-order' ? found.violation : null;
-  if (again === null || again.kind !== kind) {
-    throw new NondeterminismError(
-      execution.steps,
-      `a failure (${kind})`,
-      again === null ? 'none' : `another (${again.kind})`,
-    );
+    : { ...found, minimal: false };
+  const schedules = [...best.before, best.schedule];
+  const all = await replayAll(scenario, settings, schedules, true);
+  const { execution, end } = all.at(-1)!;
+  if (end.kind !== 'failed' || end.violation.kind !== kind) {
+    const now = end.kind === 'failed' ? `another (${end.violation.kind})` : 'none';
+    throw new NondeterminismError(execution.steps, `a failure (${kind})`, now);
   }
-  const { steps } = execution.trace!;
   return {
-    violation: again,
-    schedule: formatSchedule(best.schedule),
-    preemptions: best.preemptions,
+    violation: end.violation,
+    schedule: formatSchedules(schedules),
+    preemptions: execution.preemptions,
     minimal: best.minimal,
-    foundAs: formatSchedule(found.schedule),
-    steps,
-    timeline: timeline(steps, execution.threadNames),
+    foundAs: formatSchedules([...found.before, found.schedule]),
+    steps: execution.trace!.steps,
+    timeline: timelines(all),
   };
 }
 
-async function replayOnce(
+/** One execution after the other, with one memory for the order of locks. */
+async function replayAll(
   scenario: Scenario,
   settings: Settings,
-  schedule: Schedule,
+  schedules: readonly Schedule[],
   trace: boolean,
-): Promise<Finished> {
-  let last: Finished | null = null;
+): Promise<Finished[]> {
+  let all: Finished[] = [];
   const scheduler = await newSearch(scenario, settings, trace).run(
-    () => new ReplayScheduler(schedule),
-    (finished) => {
-      last = finished;
-      return true;
+    () => new ReplayScheduler(schedules),
+    (finished) => all.push(finished) < schedules.length,
+    () => {
+      all = [];
     },
   );
-  const finished = last as Finished | null;
-  if (finished === null) throw new Error('a replay is one execution');
   scheduler.checkUsedUp();
-  return finished;
+  return all;
 }
 
 /** What a search never comes to twice it cannot compare: one execution is made once more. */
@@ -132,7 +142,7 @@ async function checkRepeats(
   settings: Settings,
   sample: { readonly schedule: Schedule; readonly steps: number; readonly outcome: string },
 ): Promise<void> {
-  const { execution, end } = await replayOnce(scenario, settings, sample.schedule, false);
+  const [{ execution, end }] = (await replayAll(scenario, settings, [sample.schedule], false)) as [Finished];
   const outcome = end.kind === 'passed' ? outcomeText(end.outcome) : end.kind;
   if (execution.steps !== sample.steps || outcome !== sample.outcome) {
     throw new NondeterminismError(

@@ -1,24 +1,45 @@
 /**
  * The order in which threads take locks, over a whole exploration, as lockdep does: if one ever takes B with A held, and one A with B held, that is a
  * deadlock waiting for its interleaving, and told even where the two have not met. Locks are told apart by kind and by number within
- * the kind, so that those of different executions of a scenario are the same.
+ * the kind, so that those of different executions of a scenario are the same. Which execution showed an order is remembered with it: they are what it takes to
+ * show it again.
  */
 import type { LockObserver } from '../simulation/engine/engine.js';
+import { formatSchedule, type Schedule } from './schedule.js';
 import type { Violation } from './violation.js';
 
-/** What all executions of an exploration have seen: lock by lock, those taken with it held, and by whom. */
-export type LockGraph = Map<string, Map<string, string>>;
+/** One lock was taken with another held. */
+export interface LockEdge {
+  /** By whom, in words. */
+  readonly who: string;
+  /** What leads there. */
+  readonly schedule: Schedule;
+}
+
+/** What all executions of an exploration have seen: lock by lock, those taken with it held. */
+export type LockGraph = Map<string, Map<string, LockEdge>>;
+
+export function copyLocks(graph: LockGraph): LockGraph {
+  return new Map([...graph].map(([held, wanted]) => [held, new Map(wanted)]));
+}
 
 export function mergeLocks(one: LockGraph, other: LockGraph): LockGraph {
-  const merged: LockGraph = new Map([...one].map(([held, wanted]) => [held, new Map(wanted)]));
+  const merged = copyLocks(one);
   for (const [held, wanted] of other) merged.set(held, new Map([...(merged.get(held) ?? []), ...wanted]));
   return merged;
 }
 
-/** A lock that can be come to again from itself, or null. */
-export function reversedLock(graph: LockGraph): string | null {
-  for (const lock of graph.keys()) if (pathOf(graph, lock, lock) !== null) return lock;
+/** A lock that can be come to again from itself, and the executions that show it, one after the other; null if there is none. */
+export function reversedLock(graph: LockGraph): { readonly lock: string; readonly schedules: Schedule[] } | null {
+  for (const lock of graph.keys()) {
+    const path = pathOf(graph, lock, lock);
+    if (path !== null) return { lock, schedules: distinct(path.map(({ edge }) => edge.schedule)) };
+  }
   return null;
+}
+
+function distinct(schedules: readonly Schedule[]): Schedule[] {
+  return [...new Map(schedules.map((schedule) => [formatSchedule(schedule), schedule])).values()];
 }
 
 /** From one lock to another along what has been seen, or null. */
@@ -27,13 +48,13 @@ function pathOf(
   from: string,
   to: string,
   seen = new Set<string>(),
-): { from: string; to: string; who: string }[] | null {
+): { from: string; to: string; edge: LockEdge }[] | null {
   if (seen.has(from)) return null;
   seen.add(from);
-  for (const [next, who] of graph.get(from) ?? []) {
-    if (next === to) return [{ from, to: next, who }];
+  for (const [next, edge] of graph.get(from) ?? []) {
+    if (next === to) return [{ from, to: next, edge }];
     const rest = pathOf(graph, next, to, seen);
-    if (rest !== null) return [{ from, to: next, who }, ...rest];
+    if (rest !== null) return [{ from, to: next, edge }, ...rest];
   }
   return null;
 }
@@ -48,7 +69,10 @@ export interface LockOrderHost {
   thread(): number;
   /** What it is doing. */
   describe(): string;
-  report(violation: Violation): void;
+  /** What has been chosen so far. */
+  schedule(): Schedule;
+  /** @param before other executions that it takes to see it: this one alone does not show both orders */
+  report(violation: Violation, before: readonly Schedule[]): void;
 }
 
 export class LockOrder implements LockObserver {
@@ -57,6 +81,8 @@ export class LockOrder implements LockObserver {
   readonly #names = new Map<object, string>();
   readonly #counts = new Map<string, number>();
   readonly #held = new Map<number, Held[]>();
+  /** What this execution has added. */
+  readonly #own = new Set<LockEdge>();
 
   constructor(graph: LockGraph, host: LockOrderHost) {
     this.#graph = graph;
@@ -98,25 +124,24 @@ export class LockOrder implements LockObserver {
   }
 
   mustNotSleep(event: string): void {
-    this.#host.report({
-      kind: 'blocking-callback',
-      message: `invalidate('${event}') waits, though the invalidation is not blockable: it may be the OOM reaper’s, and must be answered at once, with false if need be`,
-    });
+    const message = `invalidate('${event}') waits, though the invalidation is not blockable: it may be the OOM reaper’s, and must be answered at once, with false if need be`;
+    this.#host.report({ kind: 'blocking-callback', message }, []);
   }
 
   /** One more pair, unless it has been seen; a violation if the reverse has. */
   #order(held: string, wanted: string): void {
     let after = this.#graph.get(held);
-    if (after === undefined) this.#graph.set(held, (after = new Map<string, string>()));
+    if (after === undefined) this.#graph.set(held, (after = new Map<string, LockEdge>()));
     if (after.has(wanted)) return;
     const path = pathOf(this.#graph, wanted, held);
-    after.set(wanted, this.#host.describe());
+    const edge = { who: this.#host.describe(), schedule: this.#host.schedule() };
+    after.set(wanted, edge);
+    this.#own.add(edge);
     if (path === null) return;
-    const order = path.map(({ from, to, who }) => `${who} takes '${to}' with '${from}' held`);
-    this.#host.report({
-      kind: 'lock-order',
-      message: `${this.#host.describe()} takes '${wanted}' with '${held}' held, but ${order.join(', and ')}: some interleaving of the two waits for ever`,
-    });
+    const order = path.map(({ from, to, edge: { who } }) => `${who} takes '${to}' with '${from}' held`);
+    const message = `${edge.who} takes '${wanted}' with '${held}' held, but ${order.join(', and ')}: some interleaving of the two waits for ever`;
+    const others = path.filter((step) => !this.#own.has(step.edge)).map((step) => step.edge.schedule);
+    this.#host.report({ kind: 'lock-order', message }, distinct(others));
   }
 }
 

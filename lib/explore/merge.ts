@@ -1,5 +1,6 @@
 /** The results of all parts of an exploration, put together. */
 import { mergeLocks, reversedLock } from './lock-order.js';
+import { formatSchedules } from './schedule.js';
 import { sum } from './tally.js';
 import type { ExploreResult } from './result.js';
 
@@ -35,7 +36,7 @@ export function mergeResults(results: readonly ExploreResult[]): ExploreResult {
     return {
       ...counts,
       result: 'incomplete',
-      reason: `the parts take '${reversed}' and others in different orders: explore() without shards shows how`,
+      reason: `the parts take '${reversed.lock}' and others in different orders: await replay(scenario, '${formatSchedules(reversed.schedules)}') shows how`,
     };
   }
   const open = ordered.find(({ shard }) => !shard!.exhausted);

@@ -9,7 +9,7 @@ const STEPS = 400_000;
 
 export interface Minimised {
   readonly schedule: Schedule;
-  readonly preemptions: number;
+  readonly before: readonly Schedule[];
   readonly minimal: boolean;
 }
 
@@ -17,7 +17,7 @@ export interface Minimised {
 export async function minimise(
   search: Search,
   kind: ViolationKind,
-  found: { readonly schedule: Schedule; readonly preemptions: number },
+  found: { readonly schedule: Schedule; readonly before: readonly Schedule[]; readonly preemptions: number },
 ): Promise<Minimised> {
   let steps = 0;
   for (let bound = 0; bound < found.preemptions; bound++) {
@@ -27,7 +27,7 @@ export async function minimise(
       ({ execution, end }) => {
         steps += execution.steps;
         if (end.kind === 'failed' && end.violation.kind === kind) {
-          better = { schedule: execution.schedule, preemptions: execution.preemptions, minimal: true };
+          better = { schedule: execution.schedule, before: execution.before, minimal: true };
         }
         return better === null && steps < STEPS;
       },

@@ -1,7 +1,8 @@
 /**
  * The text of a schedule, version 1: `hmm1:` and what departs from the default choice (choice.ts), in order, as `gap.index`. `gap` is how many decisions
  * between two or more tasks were the default before it, `index` which task was taken instead, by ascending id; then, if the scenario drew
- * random numbers, `;` and those. Numbers are base 36. `hmm1:` alone is the execution that is never preempted.
+ * random numbers, `;` and those. Numbers are base 36. `hmm1:` alone is the execution that is never preempted. What takes several executions to be seen,
+ * two locks taken in both orders, has theirs one after the other, with `|` between.
  */
 
 export interface Departure {
@@ -21,14 +22,29 @@ const VERSION = 'hmm1:';
 const RADIX = 36;
 const NUMBER = /^[0-9a-z]{1,13}$/;
 
-export function formatSchedule({ departures, random }: Schedule): string {
-  const body = departures.map(({ gap, index }) => `${gap.toString(RADIX)}.${index.toString(RADIX)}`).join(',');
+export function formatSchedule(schedule: Schedule): string {
+  return formatSchedules([schedule]);
+}
+
+export function formatSchedules(schedules: readonly Schedule[]): string {
+  return `${VERSION}${schedules.map(body).join('|')}`;
+}
+
+function body({ departures, random }: Schedule): string {
+  const departed = departures.map(({ gap, index }) => `${gap.toString(RADIX)}.${index.toString(RADIX)}`).join(',');
   const drawn = random.length === 0 ? '' : `;${random.map((value) => value.toString(RADIX)).join(',')}`;
-  return `${VERSION}${body}${drawn}`;
+  return `${departed}${drawn}`;
 }
 
 /** @throws SyntaxError that says what is wrong, for a text that formatSchedule() does not make */
 export function parseSchedule(text: string): Schedule {
+  const [schedule, ...more] = parseSchedules(text);
+  if (schedule === undefined || more.length > 0) throw new SyntaxError("one schedule has no '|'");
+  return schedule;
+}
+
+/** @throws SyntaxError that says what is wrong, for a text that formatSchedules() does not make */
+export function parseSchedules(text: string): Schedule[] {
   if (typeof text !== 'string') throw new TypeError('a schedule must be a string');
   if (!text.startsWith(VERSION)) {
     const version = /^hmm\d+:/.exec(text)?.[0];
@@ -38,9 +54,13 @@ export function parseSchedule(text: string): Schedule {
         : `a schedule of version '${version}' was written by another version of this library; this one reads '${VERSION}'`,
     );
   }
-  const [body = '', drawn, ...rest] = text.slice(VERSION.length).split(';');
+  return text.slice(VERSION.length).split('|').map(parseBody);
+}
+
+function parseBody(text: string): Schedule {
+  const [departed = '', drawn, ...rest] = text.split(';');
   if (rest.length > 0) throw new SyntaxError("a schedule has one ';' at most");
-  const departures = list(body).map((entry) => {
+  const departures = list(departed).map((entry) => {
     const [gap, index, more] = entry.split('.');
     if (gap === undefined || index === undefined || more !== undefined) {
       throw new SyntaxError(`in a schedule '${entry}' is no 'gap.index'`);

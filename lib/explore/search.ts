@@ -8,7 +8,7 @@ import { Guard } from './guard.js';
 import { SpareMemory } from '../simulation/spare-memory.js';
 import type { Scenario } from './world.js';
 import type { Scheduler } from '../scheduler.js';
-import type { LockGraph } from './lock-order.js';
+import { copyLocks, type LockGraph } from './lock-order.js';
 import type { Settings } from './options.js';
 
 type Turn = (callback: () => void) => void;
@@ -82,6 +82,8 @@ export class Search {
     restart: () => void = nothing,
   ): Promise<S> {
     let scheduler = strategy();
+    const { locks } = this.#options;
+    const locksBefore = copyLocks(locks);
     let options: ExecutionOptions = { ...this.#options, linear: this.#linear, spare: this.#spare };
     let count = 0;
     let since = clock();
@@ -95,6 +97,8 @@ export class Search {
         this.#linear = false;
         options = { ...options, linear: false };
         scheduler = strategy();
+        locks.clear();
+        for (const [held, wanted] of copyLocks(locksBefore)) locks.set(held, wanted);
         restart();
         continue;
       }

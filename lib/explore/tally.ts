@@ -12,6 +12,8 @@ import type { Schedule } from './schedule.js';
 export interface Found {
   readonly violation: Violation;
   readonly schedule: Schedule;
+  /** Of other executions, which show it only together with this one. */
+  readonly before: readonly Schedule[];
   readonly preemptions: number;
 }
 
@@ -102,7 +104,8 @@ class Tally {
     } else if (end.kind === 'failed') {
       const key = describeViolation(end.violation);
       this.violations.set(key, (this.violations.get(key) ?? 0) + 1);
-      this.found ??= { violation: end.violation, schedule: execution.schedule, preemptions: execution.preemptions };
+      const { schedule, before, preemptions } = execution;
+      this.found ??= { violation: end.violation, schedule, before, preemptions };
       if (this.#settings.stopAtFirst) this.stopped = true;
     } else {
       const outcome = outcomeText(end.outcome);

@@ -19,6 +19,7 @@ import {
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { MUTANTS } from './mutants/index.js';
+import type { AddressSpace, Mirror } from 'node-hmm';
 import { RACES, raceScenario } from './races.js';
 import { Driver } from './driver.js';
 
@@ -74,7 +75,7 @@ describe('exhaustive', () => {
   });
 
   it('finds the same violations and outcomes with the reduction as without', { timeout: 120_000 }, async () => {
-    for (const { name, scenario } of MUTANTS.filter(({ kinds }) => kinds.includes('stale-entry')).slice(0, 6)) {
+    for (const { name, scenario } of MUTANTS.filter(({ kind }) => kind === 'stale-entry').slice(0, 6)) {
       const [full, reduced] = [false, true].map((reduction) =>
         explore(scenario, { reduction, stopAtFirst: false, minimise: false, maxExecutions: 20_000 }),
       );
@@ -172,6 +173,62 @@ describe('results', () => {
     });
     expect(result).toMatchObject({ result: 'failed', executions: 1, failure: { violation: { kind: 'lock-order' } } });
   });
+
+  /** The order of the locks is that of arrival: no execution shows both. */
+  const byArrival: Scenario = async (world) => {
+    const hmm = await world.open();
+    const [one, two] = [hmm.createLock(), hmm.createLock()];
+    let first = '';
+    const task = (name: string) => async () => {
+      await world.point();
+      if (first === '') first = name;
+    };
+    await world.parallel({
+      a: task('a'),
+      b: task('b'),
+      takes: async () => {
+        await world.point();
+        const [outer, inner] = first === 'b' ? [two, one] : [one, two];
+        await outer.run(() => inner.run(() => undefined));
+      },
+    });
+  };
+
+  it('replays an order of locks that takes two executions to be seen by both of them', async () => {
+    const result = await explore(byArrival);
+    if (result.result !== 'failed') throw new Error('it passed');
+    const { failure } = result;
+    expect(failure.violation.kind).toBe('lock-order');
+    expect(failure.schedule).toMatch(/^hmm1:[^|]*\|[^|]+$/);
+    expect(failure.timeline.split('\n').filter((line) => line === 'and in another execution:')).toHaveLength(1);
+    expect(await replay(byArrival, failure.schedule)).toMatchObject({
+      result: 'failed',
+      violation: failure.violation,
+      timeline: failure.timeline,
+    });
+    // Neither of the two shows it alone.
+    for (const alone of failure.schedule.slice('hmm1:'.length).split('|')) {
+      expect(await replay(byArrival, `hmm1:${alone}`)).toMatchObject({ result: 'passed' });
+    }
+  });
+
+  it('is seen where each of two shards has met one of the orders, which say how to see both', async () => {
+    const takes =
+      (reversed: boolean): Scenario =>
+      async (world) => {
+        const hmm = await world.open();
+        const locks = [hmm.createLock(), hmm.createLock()];
+        const [outer, inner] = reversed ? locks.reverse() : locks;
+        await world.parallel({ a: () => outer!.run(() => inner!.run(() => undefined)), b: () => world.point() });
+      };
+    const parts = [await explore(takes(false), { shard: '1/2' }), await explore(takes(true), { shard: '2/2' })];
+    expect(parts.map(({ result }) => result)).toEqual(['incomplete', 'incomplete']);
+    const merged = mergeResults(parts);
+    expect(merged).toMatchObject({ result: 'incomplete' });
+    expect(merged.result === 'incomplete' && merged.reason).toMatch(
+      /^the parts take 'driver lock' and others in different orders: await replay\(scenario, 'hmm1:[^|]*\|[^|]*'\) shows how$/,
+    );
+  });
 });
 
 describe('schedules', () => {
@@ -195,6 +252,7 @@ describe('schedules', () => {
     ['hmm1:0.1.2', "'0.1.2' is no 'gap.index'"],
     ['hmm1:0.!', "'!' is no number"],
     ['hmm1:0.1;1;2', "one ';' at most"],
+    ['hmm1:0.1|1.1', "one schedule has no '|'"],
   ])('%j is refused', (text, message) => {
     expect(() => parseSchedule(text)).toThrow(message);
   });
@@ -212,6 +270,32 @@ describe('schedules', () => {
     const result = await explore(dice, { strategy: 'random', executions: 50, seed: 1 });
     if (result.result !== 'failed') throw new Error('50 even numbers');
     expect(await replay(dice, result.failure.foundAs)).toMatchObject({ result: 'failed' });
+  });
+});
+
+describe('memory', () => {
+  it('of an execution that is over is the next one’s, and nobody reaches it from the old one', async () => {
+    let before: { space: AddressSpace; mirror: Mirror } | null = null;
+    let late = 0;
+    const result = await explore(async (world) => {
+      const hmm = await world.open();
+      const space = await hmm.createAddressSpace();
+      const start = await space.mmap(4096);
+      await space.write(start, new Uint8Array([1]));
+      const mirror = await space.mirror(hmm.devices[0]!, { start, length: 4096 });
+      await mirror.populate(start, start + 4096, { write: true });
+      // The same addresses, of a machine that has gone.
+      const nines = new Uint8Array([9]);
+      void before?.space.write(start, nines).then(() => late++);
+      void before?.mirror.write(start, nines).then(() => late++);
+      before = { space, mirror };
+      await world.parallel({ a: () => world.point(), b: () => world.point() });
+      return [...(await space.read(start, 1)), ...(await mirror.read(start, 1))];
+    });
+    assertPassed(result);
+    expect(result.executions).toBeGreaterThan(1);
+    expect([...result.outcomes.keys()]).toEqual(['[1,1]']);
+    expect(late).toBe(0);
   });
 });
 

@@ -1,24 +1,34 @@
-/** One execution, by its schedule. */
+/** Executions by their schedules, one after the other. */
 import { ScheduleMismatchError } from '../errors.js';
 import { defaultChoice } from '../choice.js';
 import type { Schedule } from '../schedule.js';
 import type { Scheduler, TaskView } from '../../scheduler.js';
 
+const NOTHING: Schedule = { departures: [], random: [] };
+
 export class ReplayScheduler implements Scheduler {
-  readonly #schedule: Schedule;
-  #done = false;
+  readonly #schedules: readonly Schedule[];
+  #made = 0;
+  #schedule: Schedule = NOTHING;
   #departure = 0;
   #gap = 0;
   #drawn = 0;
   #thread = -1;
 
-  constructor(schedule: Schedule) {
-    this.#schedule = schedule;
+  constructor(schedules: readonly Schedule[]) {
+    this.#schedules = schedules;
   }
 
   newExecution(): boolean {
-    if (this.#done) return false;
-    this.#done = true;
+    this.checkUsedUp();
+    const next = this.#schedules[this.#made];
+    if (next === undefined) return false;
+    this.#made++;
+    this.#schedule = next;
+    this.#departure = 0;
+    this.#gap = 0;
+    this.#drawn = 0;
+    this.#thread = -1;
     return true;
   }
 

@@ -117,8 +117,7 @@ export class Engine {
   thread = -1;
   /** Steps made under the scheduler. */
   steps = 0;
-  /** Nothing moves any more, and what is still called never comes back: its memory serves another engine's machines. */
-  over = false;
+  #over = false;
   readonly conductor: Conductor;
   /** Who is told of locks: an observer of their order. */
   locks: LockObserver | null = null;
@@ -159,7 +158,7 @@ export class Engine {
    * @param touched what it touches up to there
    */
   start<T>(name: string, routine: Routine<T>, touched: Touched = KERNEL): MaybePromise<T> {
-    if (this.over) return NEVER;
+    if (this.#over) return NEVER;
     const task = new Task(this.#nextId++, name, routine, 'start', this.thread);
     if (this.preemptive) return this.#submit<T>(task, touched);
     this.#advance(task);
@@ -169,7 +168,7 @@ export class Engine {
 
   /** A preemption point of the program's own. */
   point(name: string, thread = this.thread): Promise<void> {
-    if (this.over) return NEVER;
+    if (this.#over) return NEVER;
     const task = new Task(this.#nextId++, name, null, name, thread);
     task.since = this.steps;
     this.#insert(task);
@@ -194,6 +193,13 @@ export class Engine {
     }
     this.#runnable.push(task);
     if (this.#depth === 0) this.#drain();
+  }
+
+  /** From now on nothing moves, and what is still called never comes back: the memory of its machines serves another engine's. */
+  stop(): void {
+    this.#over = true;
+    // What could be done at once, without a task, must not be either.
+    this.preemptive = true;
   }
 
   /** Tasks that wait for something, under a scheduler. */
