@@ -7,6 +7,7 @@ const HELP = `Usage: node-hmm COMMAND
 
   vm [OPTIONS] -- COMMAND…   run COMMAND on a real kernel with hmm_mirror loaded, in a virtual machine
   fuzz [OPTIONS]             random programs on a real kernel and on the simulation, compared (from a clone of the project)
+  explore [OPTIONS] FILE     run a scenario in every order of its steps, and show the one that fails
   doctor [--json]            what works on this machine, what does not, why, and what to do
 
 node-hmm COMMAND --help says more.
@@ -19,6 +20,8 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
       return await (await import('./vm/command.js')).vmCommand(args);
     case 'fuzz':
       return await fuzz(args);
+    case 'explore':
+      return await (await import('./explore/command.js')).exploreCommand(args);
     case 'doctor':
       return await (await import('./doctor/command.js')).doctorCommand(args);
     case '--help':

@@ -11,6 +11,7 @@ export {
 export { ForbiddenError, NondeterminismError, ScheduleMismatchError } from './errors.js';
 export { exploreInWorkers, type ScenarioModule } from './workers.js';
 export { mergeResults } from './merge.js';
+export { parseResult, stringifyResult } from './result-text.js';
 export { parseShard, type Shard } from './shard.js';
 export { parseSchedule, formatSchedule, type Departure, type Schedule } from './schedule.js';
 export type { ExploreOptions } from './options.js';
