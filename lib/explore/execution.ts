@@ -182,8 +182,7 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
       }
       // One window for the caller's own, so that the first decision is made when all stand at their start.
       for (let each = 0; each < names.length; each++) this.#conductor.enterHost();
-      for (let index = 0; index < names.length; index++)
-        void this.#startThread(index, names[index]!, tasks[names[index]!]!);
+      for (let index = 0; index < names.length; index++) this.#startThread(index, names[index]!, tasks[names[index]!]!);
     });
   }
 
@@ -222,15 +221,27 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
     this.#finish({ kind: 'not-linear' });
   }
 
-  async #startThread(index: number, name: string, body: TaskBody): Promise<void> {
+  #startThread(index: number, name: string, body: TaskBody): void {
     const thread: Thread = { name, ended: false };
     this.#threads.push(thread);
-    await this.engine.point('start', index);
-    try {
-      this.#results[name] = await body();
-    } catch (error) {
-      this.#failure ??= { error };
-    }
+    this.engine.spawn(index, () => {
+      let result: unknown;
+      try {
+        result = body();
+      } catch (error) {
+        this.#ended(thread, undefined, { error });
+        return;
+      }
+      Promise.resolve(result).then(
+        (value) => this.#ended(thread, value, null),
+        (error: unknown) => this.#ended(thread, undefined, { error }),
+      );
+    });
+  }
+
+  #ended(thread: Thread, value: unknown, failure: { error: unknown } | null): void {
+    if (failure === null) this.#results[thread.name] = value;
+    else this.#failure ??= failure;
     thread.ended = true;
     this.#running--;
     this.#calls = 0;

@@ -167,14 +167,24 @@ export class Engine {
   }
 
   /** A preemption point of the program's own. */
-  point(name: string, thread = this.thread): Promise<void> {
+  point(name: string): Promise<void> {
     if (this.#over) return NEVER;
-    const task = new Task(this.#nextId++, name, null, name, thread);
+    const task = new Task(this.#nextId++, name, null, name, this.thread);
     task.since = this.steps;
     this.#insert(task);
     const promise = this.#promise<void>(task);
     this.conductor.leaveHost();
     return promise;
+  }
+
+  /** A thread of the program's own, which `begin` begins when it is chosen: without a promise that somebody would await. */
+  spawn(thread: number, begin: () => void): void {
+    if (this.#over) return;
+    const task = new Task(this.#nextId++, 'start', null, 'start', thread);
+    task.resolve = begin;
+    task.since = this.steps;
+    this.#insert(task);
+    this.conductor.leaveHost();
   }
 
   /** Code of the program's reads or changes something of the simulation's without a task. */
