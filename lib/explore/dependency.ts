@@ -133,23 +133,38 @@ export function footprint(step: StepView): Touched {
   return own | (kernelPart(step) ?? KERNEL);
 }
 
-/** By where a step begins, and by where it ends: no text is made for a step. */
+/** By where a step begins, then by where it ends, or which operation ends there: no text is made for a step. */
 interface Ends {
   readonly runnable: Map<string, Touched>;
   readonly asleep: Map<string, Touched>;
+  /** Whichever operation it is. */
   ended: Touched | undefined;
+  readonly operations: Map<string, Touched>;
 }
 const BY_POINT = new Map<string, Ends>();
+
+function endsOf(from: string): Ends {
+  let ends = BY_POINT.get(from);
+  if (ends === undefined) {
+    ends = { runnable: new Map(), asleep: new Map(), ended: undefined, operations: new Map() };
+    BY_POINT.set(from, ends);
+  }
+  return ends;
+}
+
 for (const [step, touched] of TABLE) {
   const [from = '', to = ''] = step.split(/[>~.]/);
-  let ends = BY_POINT.get(from);
-  if (ends === undefined) BY_POINT.set(from, (ends = { runnable: new Map(), asleep: new Map(), ended: undefined }));
+  const ends = endsOf(from);
   if (step.endsWith('.')) ends.ended = touched;
   else ends[step[from.length] === '>' ? 'runnable' : 'asleep'].set(to, touched);
+}
+for (const [end, touched] of ENDS) {
+  const [operation = '', from = ''] = end.split(' ');
+  endsOf(from).operations.set(operation, touched);
 }
 
 function kernelPart({ from, to, outcome, task }: StepView): Touched | undefined {
   const ends = BY_POINT.get(from);
-  if (outcome === 'ended') return ends?.ended ?? ENDS.get(`${task.name} ${from}`);
+  if (outcome === 'ended') return ends?.ended ?? ends?.operations.get(task.name);
   return ends?.[outcome].get(to);
 }

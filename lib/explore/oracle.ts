@@ -55,7 +55,9 @@ export class Oracle {
       for (const table of this.tables) page = this.#checkOwn(table, page);
       for (const machine of this.#machines) {
         if (!(machine instanceof Simulation)) continue;
-        for (const space of machine.spaces) for (const ops of space.mirrors) checkMirror(this.#mirror(space.mm, ops));
+        for (const space of machine.spaces) {
+          for (const ops of space.mirrors) if (!ops.pageTable.empty) checkMirror(this.#mirror(space.mm, ops));
+        }
       }
       return null;
     } catch (error) {

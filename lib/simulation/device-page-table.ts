@@ -114,6 +114,11 @@ export class DevicePageTable {
     }
   }
 
+  /** Whether nothing was ever put into it, or all of that has gone. */
+  get empty(): boolean {
+    return this.#chunks.size === 0;
+  }
+
   /** Calls visit for each 2 MiB that has been written to, with the number that PageTable has it under, too. */
   eachChunk(visit: (chunk: Chunk, block: number) => void): void {
     for (const [number, chunk] of this.#chunks) visit(chunk, number);
