@@ -207,7 +207,8 @@ function* mapHugetlb(mm: Mm, start: number, length: number, flags: number): Rout
     refuse('ENOMEM', 'mmap', 'the pool has not so many huge pages');
   }
   const { file, reservation } = backing;
-  const vma = new Vma(mm, start, start + length, flags, 0, file);
+  // MAP_LOCKED populates it; but there is nothing to lock.
+  const vma = new Vma(mm, start, start + length, flags & ~VM_LOCKED, 0, file);
   vma.reservation = reservation;
   mm.vmas.insert(vma);
   file.link(vma);
