@@ -1,16 +1,36 @@
 /** Where simulation and kernel, or module and kernel, once differed, as `npm run fuzz` found them: the answers are the kernel's. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import {
   MADV_COLD,
   MADV_FREE,
   MADV_HUGEPAGE,
   MADV_PAGEOUT,
   MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+  MAP_LOCKED,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
   PROT_READ,
   PROT_WRITE,
 } from 'node-hmm';
+import { afterAll, beforeAll } from 'vitest';
+import { POOL } from '../fuzz/program.js';
 import { shows } from './shows.js';
+import { onKernel } from './support.js';
+
+/** vm.nr_hugepages: on a kernel the pool is made for these tests; a simulation has as many by default. */
+const SETTING = '/proc/sys/vm/nr_hugepages';
+let before = '';
+
+beforeAll(() => {
+  if (!onKernel) return;
+  before = readFileSync(SETTING, 'utf8');
+  writeFileSync(SETTING, String(POOL));
+});
+
+afterAll(() => {
+  if (onKernel) writeFileSync(SETTING, before);
+});
 
 shows('a write that only one page asks for, beside a read that all do, is not forgotten', [
   [
@@ -281,4 +301,26 @@ shows('a device that reaches for a process that has gone is told where', [
   ],
   [{ op: 'driver', slot: 0, device: 0, at: 0x11, write: false }, ['= EFAULT at +0x400011']],
   [{ op: 'driver', slot: 0, device: 0, at: 0x11, write: true }, ['= EFAULT at +0x400011']],
+]);
+
+shows('hugetlb memory is not locked by MAP_LOCKED, only populated', [
+  [
+    {
+      op: 'mmap',
+      space: 0,
+      at: 0x400000,
+      length: 0x200000,
+      protection: PROT_READ | PROT_WRITE,
+      backing: 'hugetlb-shared',
+      flags: MAP_LOCKED,
+    },
+    ['= +0x400000', 'p0 has 0+1024 E, 1024+512 VW o9, 1536+512 E'],
+  ],
+  [
+    { op: 'madvise', space: 0, at: 0x400000, length: 0x200000, advice: MADV_REMOVE },
+    {
+      '6.1': ['= ok', 'p0 unmap +0x400000..+0x600000 seq 3', 'p0 has 0+1024 E, 1024+512 0 o9, 1536+512 E'],
+      '6.12': ['= ok', 'p0 clear +0x400000..+0x600000 seq 3', 'p0 has 0+1024 E, 1024+512 0 o9, 1536+512 E'],
+    },
+  ],
 ]);

@@ -17,6 +17,7 @@ export function span(start: number, end: number): string {
 /** A 64-bit entry's upper and lower word. Bigints cost twenty times as much, and there are thousands. */
 const VALID_HIGH = Number(HMM_PFN_VALID >> 32n) | 0;
 const FLAGS_HIGH = 0xff00_0000 | 0;
+const ORDER_HIGH = 0x1f00_0000;
 
 /** One process's page table over the window. */
 export class Pages {
@@ -72,7 +73,8 @@ export class Pages {
       let step = 0;
       for (; next < words.length && words[next + 1] === high; next += 2) {
         if ((high & VALID_HIGH) === 0) {
-          if (words[next] !== low) break;
+          // Where a hugetlb page is missing each entry has the order, and its offset in the huge page for a frame.
+          if (words[next] !== low + ((high & ORDER_HIGH) === 0 ? 0 : (next - at) / 2)) break;
           continue;
         }
         const name = nameOf(words[next] as number, high, frames, names);
