@@ -4,6 +4,7 @@ import {
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_HUGETLB,
+  MAP_LOCKED,
   MAP_PRIVATE,
   MAP_SHARED,
   type AddressSpace,
@@ -46,10 +47,13 @@ export interface Execution {
 export async function execute(origin: Origin, program: Program): Promise<Execution> {
   const world = await World.create(origin);
   const log: string[][] = [];
+  let locked = false;
   try {
     for (const step of program.steps) {
       world.say(`= ${await answer(() => perform(world, step))}`);
-      if (step.op === 'madvise' || (step.op === 'mmap' && step.flags !== 0)) await world.drain();
+      // With locked memory there is a batch for all that is unmapped, too.
+      locked ||= step.op === 'mmap' && (step.flags & MAP_LOCKED) !== 0;
+      if (locked || step.op === 'madvise' || (step.op === 'mmap' && step.flags !== 0)) await world.drain();
       await world.observe(!MAPPING_UNCHANGED.has(step.op));
       log.push(world.take());
     }
