@@ -1,3 +1,4 @@
+import { applyOption } from '../command-line.js';
 import { UsageError } from '../usage-error.js';
 import { KERNELS } from './kernels.js';
 import type { Accelerator } from './qemu-args.js';
@@ -91,20 +92,7 @@ export function parseVmCommandLine(args: readonly string[]): VmCommandLine {
       break;
     }
     if (!word.startsWith('-')) break;
-    const equals = word.indexOf('=');
-    const name = equals < 0 ? word : word.slice(0, equals);
-    const flag = FLAGS[name];
-    const option = VALUES[name];
-    if (flag !== undefined) {
-      if (equals >= 0) throw new UsageError(`${name} takes no value`);
-      flag(draft);
-    } else if (option !== undefined) {
-      const value = equals < 0 ? args[++index] : word.slice(equals + 1);
-      if (value === undefined) throw new UsageError(`${name} needs a value`);
-      option(draft, value);
-    } else {
-      throw new UsageError(`unknown option ${name}`);
-    }
+    index = applyOption({ flags: FLAGS, values: VALUES }, draft, args, index);
   }
   draft.command = args.slice(index);
   if (!draft.help && draft.command.length === 0) throw new UsageError('no command: node-hmm vm [OPTIONS] -- COMMAND…');
