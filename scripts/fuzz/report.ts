@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { ROWS, type Coverage } from '../../test/fuzz/coverage.js';
 import type { Divergence } from '../../test/fuzz/compare.js';
 import type { Log, Program } from '../../test/fuzz/program.js';
+import { UsageError } from '../usage-error.js';
 
 export interface Failure {
   readonly index: number;
@@ -39,7 +40,7 @@ export interface Report {
 
 export function readReport(file: string): Report {
   const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
-  if (report.version !== 1) throw new Error(`${file} is not a report of this version`);
+  if (report.version !== 1) throw new UsageError(`${file} is not a report of this version`);
   return report;
 }
 
@@ -49,13 +50,13 @@ function sum(...all: readonly Readonly<Record<string, number>>[]): Record<string
   return total;
 }
 
-/** @throws Error for reports of different campaigns */
+/** @throws UsageError for reports of different campaigns */
 export function mergeReports(reports: readonly Report[]): Report {
   const [first] = reports;
-  if (first === undefined) throw new Error('there is no report to merge');
+  if (first === undefined) throw new UsageError('there is no report to merge');
   for (const { kernel, seed, length } of reports) {
     if (kernel !== first.kernel || seed !== first.seed || length !== first.length) {
-      throw new Error('the reports are of different campaigns: kernel, seed and length must be the same');
+      throw new UsageError('the reports are of different campaigns: kernel, seed and length must be the same');
     }
   }
   const total = (field: 'programs' | 'steps' | 'diverged') => reports.reduce((all, report) => all + report[field], 0);

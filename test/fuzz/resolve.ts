@@ -1,6 +1,7 @@
 /** Turns drafts into steps with addresses, by a rough idea of what is mapped where: as if all that was asked for had worked. */
 import * as hmm from 'node-hmm';
 import type { Draft, Site, Sketch, Theme, Where } from './arbitraries.js';
+import { chosen, clip, free, spot, type Range } from './places.js';
 import {
   BLOCK,
   FILES,
@@ -28,17 +29,10 @@ interface Mapping {
   readonly backing: Backing;
 }
 
-interface Range {
-  readonly at: number;
-  readonly length: number;
-}
-
 interface Slot extends Range {
   readonly space: number;
 }
 
-/** Pages of the window near which things are mapped: block boundaries, the boundary of the GiB, and between them. */
-const SPOTS = [1024, 512, 100, 1536, 300, 1024, 700, 1300];
 /** What the first mapping of a program is, if not private memory. */
 const FIRST: { readonly [theme in Theme]?: Backing } = { files: 'file-shared', hugetlb: 'hugetlb-private' };
 /** Longest stretch of a huge mapping that is faulted or migrated at once: a walk of a block and a bit more. */
@@ -399,26 +393,6 @@ class Model {
 }
 
 type MirrorDraft = 'populate' | 'load' | 'store' | 'look' | 'to-device' | 'to-system' | 'exclusive' | 'atomic';
-
-function chosen<T>(from: readonly T[], choice: number): T | undefined {
-  return from[choice % from.length];
-}
-
-function free(slots: ReadonlyMap<number, unknown>, count: number): number | undefined {
-  for (let slot = 0; slot < count; slot++) if (!slots.has(slot)) return slot;
-  return undefined;
-}
-
-/** A byte offset some pages from one of the spots. */
-function spot(choice: number, shift: number): number {
-  return (SPOTS[choice % SPOTS.length]! + shift) * PAGE;
-}
-
-/** As much of it as lies in the window, and at least a page. */
-function clip(at: number, length: number): Range {
-  const start = Math.min(Math.max(at, 0), WINDOW_LENGTH - PAGE);
-  return { at: start, length: Math.max(PAGE, Math.min(at + length, WINDOW_LENGTH) - start) };
-}
 
 /** @param length steps */
 export function resolve({ theme, drafts }: Sketch, capabilities: Capabilities, length: number): Program {
