@@ -196,6 +196,8 @@ export class World {
     this.#closing = true;
     for (const { space } of this.processes) await space[Symbol.asyncDispose]();
     this.#takeEvents();
+    // The end of locked memory leaves pages in a batch, those of devices too.
+    await this.drain();
     if (this.#usesDevices) this.say(`left in use ${await this.#countUsage()}`);
   }
 
