@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { VmError } from '../vm/errors.js';
-import { kernelNamed } from '../vm/kernels.js';
+import { kernelNamed, type KernelDescription } from '../vm/kernels.js';
 import { runInVm } from '../vm/run.js';
 import { merge, single, type LegOutput, type LegResult } from './report.js';
 import { vitestCommand, withReportFolder, withStatus } from './run-vitest.js';
@@ -23,8 +23,14 @@ const SUITES: readonly Suite[] = [
   { name: 'concurrency', folders: ['test/concurrency', 'test/lifecycle', 'test/dmirror'], prefix: [] },
 ];
 
+/** Left out of a run, and who does it instead. */
+interface LeftOut {
+  readonly path: string;
+  readonly instead: string;
+}
+
 /** Left out where a kernel takes eight times as long: each of them takes more than five minutes there. */
-const TOO_LONG: readonly { readonly path: string; readonly instead: string }[] = [
+const TOO_LONG: readonly LeftOut[] = [
   { path: 'test/concurrency', instead: 'the stress leg races on that kernel' },
   {
     path: 'test/lifecycle/leaks.test.ts',
@@ -32,28 +38,6 @@ const TOO_LONG: readonly { readonly path: string; readonly instead: string }[] =
   },
 ];
 const TOO_SLOW = 8;
-
-/** What of a suite is run on a kernel of that slowness. */
-function partOf({ folders }: Suite, slowness: number): string[] {
-  if (slowness < TOO_SLOW) return [...folders];
-  const left = folders.filter((folder) => !TOO_LONG.some(({ path: out }) => out === folder));
-  const excluded = TOO_LONG.filter(({ path: out }) => left.some((folder) => out.startsWith(`${folder}/`)));
-  return [...left, ...excluded.map(({ path: out }) => `--exclude=${out}`)];
-}
-
-function leftOut(kernel: string, slowness: number, extent: Extent): LegResult {
-  const missing =
-    slowness < TOO_SLOW ? [] : extent === 'all' ? TOO_LONG : [{ path: 'most of the suites', instead: ASK_FOR_ALL }];
-  return {
-    leg: kernel,
-    passed: 0,
-    failures: [],
-    skips: missing.map(({ path: where, instead }) => ({ where, reason: `takes too long here; ${instead}` })),
-  };
-}
-
-/** Seconds on a stock kernel: far beyond what it takes, so that a hang ends. */
-const TIME_LIMIT = 1500;
 
 /**
  * What a slow kernel runs of that when all legs are asked for: what the checkers have most to say about. The rest is for when that
@@ -70,8 +54,45 @@ const SHORT: readonly Suite[] = [
 ];
 const ASK_FOR_ALL = 'asked for by name (--kernel), this kernel runs them all';
 
-/** 'short': of a slow kernel only {@link SHORT}. */
+/** What a kernel built here from the source of a stock one leaves to that one, when all legs are asked for. */
+const AS_STOCK: readonly LeftOut[] = [{ path: 'test/lifecycle', instead: `the stock kernels run it; ${ASK_FOR_ALL}` }];
+
+/** 'short': all legs are asked for, so each leaves out what others do as well. */
 export type Extent = 'all' | 'short';
+
+interface Plan {
+  readonly suites: readonly Suite[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+function without(leftOut: readonly LeftOut[]): Plan {
+  const suites = SUITES.map((suite) => {
+    const folders = suite.folders.filter((folder) => !leftOut.some(({ path: out }) => out === folder));
+    const files = leftOut.filter(({ path: out }) => folders.some((folder) => out.startsWith(`${folder}/`)));
+    return { ...suite, folders: [...folders, ...files.map(({ path: out }) => `--exclude=${out}`)] };
+  });
+  return { suites, leftOut };
+}
+
+function planOf({ slowness, source }: KernelDescription, extent: Extent): Plan {
+  if (slowness >= TOO_SLOW) {
+    if (extent === 'all') return without(TOO_LONG);
+    return { suites: SHORT, leftOut: [{ path: 'most of the suites', instead: ASK_FOR_ALL }] };
+  }
+  return without(extent === 'short' && source.kind === 'own' ? AS_STOCK : []);
+}
+
+function skipsOf(leg: string, leftOut: readonly LeftOut[]): LegResult {
+  return {
+    leg,
+    passed: 0,
+    failures: [],
+    skips: leftOut.map(({ path: where, instead }) => ({ where, reason: `takes too long here; ${instead}` })),
+  };
+}
+
+/** Seconds on a stock kernel: far beyond what it takes, so that a hang ends. */
+const TIME_LIMIT = 1500;
 
 /** Boots one kernel and runs the example and the suites there, on the real module. */
 export async function runVmLeg(kernel: string, output: LegOutput, extent: Extent): Promise<LegResult> {
@@ -79,15 +100,13 @@ export async function runVmLeg(kernel: string, output: LegOutput, extent: Extent
 }
 
 async function runSuites(kernel: string, output: LegOutput, extent: Extent, reports: string): Promise<LegResult> {
-  const { slowness } = kernelNamed(kernel);
-  const suites = extent === 'all' || slowness < TOO_SLOW ? SUITES : SHORT;
+  const description = kernelNamed(kernel);
+  const { slowness } = description;
+  const { suites, leftOut } = planOf(description, extent);
   const quote = (words: readonly string[]) => words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
   const steps = suites.map((suite) => {
     const { name, prefix } = suite;
-    const command = [
-      ...prefix,
-      ...vitestCommand(partOf(suite, slowness), path.join(reports, `${name}.json`), slowness),
-    ];
+    const command = [...prefix, ...vitestCommand(suite.folders, path.join(reports, `${name}.json`), slowness)];
     return `${quote(command)}; echo $? > ${quote([path.join(reports, `${name}.status`)])}`;
   });
   const example = `${quote([process.execPath, 'dist/examples/mirror-a-process.js', '--backend', 'kernel'])} || exit 1`;
@@ -106,7 +125,7 @@ async function runSuites(kernel: string, output: LegOutput, extent: Extent, repo
     return merge(kernel, [
       single('npm start', result.status === 0, result.status === 0 ? undefined : `status ${result.status}`),
       ...suites.map(({ name }) => suiteResult(name, reports)),
-      leftOut(kernel, slowness, extent),
+      skipsOf(kernel, leftOut),
       single('kernel log', result.splats.length === 0, result.splats.join('\n') || undefined),
       single('module unloads', result.unloadFailure === undefined, result.unloadFailure),
     ]);
