@@ -11,6 +11,7 @@ it('is skipped for a reason', (context) => context.skip('no device has memory'))
 
 it('is skipped for the same', (context) => context.skip('no device has memory'));
 
+// What this one is here for: of a skip without a reason the table says that it has none.
 it.skip('is skipped for none', () => undefined);
 
 it('leaves a promise behind', () => {
