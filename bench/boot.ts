@@ -10,7 +10,7 @@ import { provideQemu } from '../scripts/provision/qemu.js';
 import { chooseAccelerator } from '../scripts/vm/accelerator.js';
 import { bootBare } from '../scripts/vm/bare.js';
 import { kernelNamed } from '../scripts/vm/kernels.js';
-import { compare, timed, type Comparison } from './measure.js';
+import { compare, once, timed, type Comparison } from './measure.js';
 
 const CLI = fileURLToPath(new URL('../scripts/cli.js', import.meta.url));
 
@@ -37,6 +37,7 @@ export async function boots(name: string, emit: (row: Comparison) => void): Prom
         vmTrue,
         async () => (await bootBare(qemu, machine, 120_000)).firstProgram / 1000,
         5,
+        once,
       ),
     );
   }

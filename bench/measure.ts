@@ -20,15 +20,40 @@ export function quantile(values: readonly number[], at: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(at * sorted.length))]!;
 }
 
-/** Rounds of both in turn, the first of each not counted. */
+/** Rounds of a batch, and batches, at most, in which code gets hot. */
+const BATCH = 5;
+const BATCHES = 8;
+
+/** Rounds that are not counted: until a batch of them is no faster than the one before, since what compiles hot code has done its work by then. */
+async function untilHot(round: Round): Promise<void> {
+  let before = Infinity;
+  for (let batch = 0; batch < BATCHES; batch++) {
+    const times: number[] = [];
+    for (let each = 0; each < BATCH; each++) times.push(await round());
+    const now = quantile(times, 0.5);
+    if (now > 0.97 * before) return;
+    before = now;
+  }
+}
+
+/** The rounds of what is compiled already, or is a whole process by itself. */
+export async function once(round: Round): Promise<void> {
+  await round();
+}
+
+/**
+ * Rounds of both in turn.
+ * @param warmUp runs those of each that are not counted
+ */
 export async function compare(
   labels: { name: string; unit: string; against: string; goal?: string },
   ours: Round,
   theirs: Round,
   rounds = 15,
+  warmUp: (round: Round) => Promise<void> = untilHot,
 ): Promise<Comparison> {
-  await ours();
-  await theirs();
+  await warmUp(ours);
+  await warmUp(theirs);
   const a: number[] = [];
   const b: number[] = [];
   for (let round = 0; round < rounds; round++) {
