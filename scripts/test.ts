@@ -62,18 +62,12 @@ const legs: readonly Leg[] = [
   })),
   ...KERNELS.filter(({ slowness }) => slowness === 1).map(({ name: kernel }) => {
     const name = `fuzz, ${kernel}`;
-    return { name, kernel, run: (output: LegOutput, extent: Extent) => fuzz(name, kernel, output, extent) };
+    return { name, kernel, run: (output: LegOutput) => runFuzzLeg(name, kernel, output) };
   }),
   { name: 'planted faults', kernel: CHECKERS, run: (output) => runPlantedLeg('planted faults', CHECKERS, output) },
   { name: 'stress', kernel: CHECKERS, run: (output, extent) => runStressLeg('stress', CHECKERS, output, extent) },
   { name: 'selftests', kernel: SELFTESTS_ON, run: (output) => runSelftestsLeg('selftests', SELFTESTS_ON, output) },
 ];
-
-/** Two minutes for each kernel, on a machine that has nothing else to do: too long when all are tested. */
-async function fuzz(leg: string, kernel: string, output: LegOutput, extent: Extent): Promise<LegResult> {
-  if (extent === 'all') return await runFuzzLeg(leg, kernel, output);
-  return skipped(leg, 'takes too long here; asked for by name (--kernel), or by npm run fuzz');
-}
 
 /** The main job, on the simulation, as a newcomer runs it. */
 function start(): LegResult {
