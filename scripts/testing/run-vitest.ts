@@ -19,9 +19,6 @@ export interface VitestRun {
 const TEST_TIMEOUT = 60_000;
 const TEARDOWN_TIMEOUT = 10_000;
 
-/** Where vitest keeps transformed modules: a translated guest takes a minute for what this machine does in three seconds. A guest may write there. */
-export const MODULE_CACHE = path.join(packageRoot(), 'node_modules', '.cache', 'vitest-modules');
-
 /**
  * The command that runs vitest over some folders and leaves its report in `report`.
  * @param slowness factor for the limits on time
@@ -40,8 +37,6 @@ export function vitestCommand(folders: readonly string[], report: string, slowne
     '--configLoader=native',
     // One process for all files: each would load the test runner anew, which takes longest of all in a translated guest.
     '--no-isolate',
-    '--experimental.fsModuleCache',
-    `--experimental.fsModuleCachePath=${MODULE_CACHE}`,
     '--reporter=default',
     `--reporter=${path.join(packageRoot(), 'dist', 'scripts', 'testing', 'vitest-reporter.js')}`,
     `--outputFile.outcomes=${report}`,

@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { VmError } from '../vm/errors.js';
 import { kernelNamed, type KernelDescription } from '../vm/kernels.js';
 import { runInVm } from '../vm/run.js';
 import { merge, single, type LegOutput, type LegResult } from './report.js';
-import { MODULE_CACHE, vitestCommand, withReportFolder, withStatus } from './run-vitest.js';
+import { vitestCommand, withReportFolder, withStatus } from './run-vitest.js';
 
 interface Suite {
   readonly name: string;
@@ -110,13 +110,12 @@ async function runSuites(kernel: string, output: LegOutput, extent: Extent, repo
     return `${quote(command)}; echo $? > ${quote([path.join(reports, `${name}.status`)])}`;
   });
   const example = `${quote([process.execPath, 'dist/examples/mirror-a-process.js', '--backend', 'kernel'])} || exit 1`;
-  mkdirSync(MODULE_CACHE, { recursive: true });
   try {
     const result = await runInVm({
       kernel,
       command: ['/bin/sh', '-c', [example, ...steps].join('\n')],
       env: { ...process.env, HMM_TEST_TARGET: 'kernel' },
-      writable: [reports, MODULE_CACHE],
+      writable: [reports],
       timeout: TIME_LIMIT * slowness,
       stdout: output,
       stderr: output,
