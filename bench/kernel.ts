@@ -27,21 +27,33 @@ await mirror.populate(BASE, BASE + MOST * PAGE);
 const c = new Yardstick(program);
 await c.ask(`prepare ${MOST}`);
 
-// What nobody who awaits can go below: the call's own share is what a row has beyond 1 and this.
+// What nobody who awaits can go below: the call's own share is what a row of one page has beyond 1 and this.
 const ready = Promise.resolve();
 const awaits = 5000;
-emit(
-  await compare(
-    { name: 'the limit: one await of a ready promise', unit: 'ns', against: 'C, snapshot of 1 page' },
-    () =>
-      timed(awaits, async () => {
-        for (let each = 0; each < awaits; each++) await ready;
-      }),
-    async () => (await c.ask(`snapshot 1 ${awaits}`)) / awaits,
-  ),
-);
+for (const command of ['snapshot', 'read']) {
+  emit(
+    await compare(
+      { name: 'the limit: one await of a ready promise', unit: 'ns', against: `C, ${command} of 1 page` },
+      () =>
+        timed(awaits, async () => {
+          for (let each = 0; each < awaits; each++) await ready;
+        }),
+      async () => (await c.ask(`${command} 1 ${awaits}`)) / awaits,
+    ),
+  );
+}
 
 const into = new Uint8Array(MOST * PAGE).fill(0);
+emit(
+  await compare(
+    { name: 'mirror.read into a buffer, 1 page, not awaited', unit: 'ns', against: 'C, same ioctl' },
+    () =>
+      timed(awaits, () => {
+        for (let each = 0; each < awaits; each++) void mirror.read(BASE, PAGE, into);
+      }),
+    async () => (await c.ask(`read 1 ${awaits}`)) / awaits,
+  ),
+);
 for (const pages of SIZES) {
   const goal = pages === 1 ? '<= 1.5' : '<= 1.02';
   const calls = Math.max(1, Math.round(100_000 / (pages + 20)));
