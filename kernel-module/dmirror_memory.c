@@ -56,12 +56,12 @@ static int holds_until(struct mirror_notifier *notifier, unsigned long start, un
 
 static bool entry_is_local(const struct mirror_notifier *notifier, u64 entry)
 {
-	struct mirror_stretch stretch;
+	const struct mirror_stretch *stretch;
 
 	if (!(entry & HMM_MIRROR_PFN_VALID))
 		return false;
 	stretch = mirror_location_find(entry & HMM_MIRROR_PFN_FRAME_MASK);
-	return stretch.location == HMM_MIRROR_LOCATION_DEVICE + notifier->device->id;
+	return stretch->location == HMM_MIRROR_LOCATION_DEVICE + notifier->device->id;
 }
 
 static bool entry_is_exclusive(const struct mirror_notifier *notifier, u64 entry)

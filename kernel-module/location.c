@@ -1,21 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where a frame is. Every page of a snapshot is asked for, so what is found is remembered as a stretch of frames, which
- * neighbours are in more often than not: the memory of one device, or what lies between two of them.
+ * Where a frame is. Every page of a snapshot is asked for, so what is found is a stretch of frames, which neighbours are in
+ * more often than not: the memory of one device, or what lies between two of them.
  */
-#include <linux/minmax.h>
+#include <linux/bug.h>
+#include <linux/limits.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 
 #include "mirror.h"
 
-/* What is not system memory. Complete before a node is registered, and constant from then on. */
-static struct mirror_stretch special[1 + HMM_MIRROR_MAX_DEVICES];
-static unsigned int special_count;
+/* Each that is added leaves what lies before it and what lies behind it of one that was there. */
+#define STRETCHES_MAX (1 + 2 * (1 + HMM_MIRROR_MAX_DEVICES))
 
+/*
+ * All frames, in their order; some may be empty. Complete before a node is registered, and constant from then on. (The
+ * last frame of all, which would not fit, is none: a page table entry has fewer bits.)
+ */
+static struct mirror_stretch stretches[STRETCHES_MAX] = {
+	{ .first = 0, .count = ULONG_MAX, .location = HMM_MIRROR_LOCATION_SYSTEM },
+};
+static unsigned int stretch_count = 1;
+
+/* What is no system memory, and has not been added before. */
 void mirror_location_add(unsigned long first, unsigned long count, u32 location)
 {
-	special[special_count++] = (struct mirror_stretch){ .first = first, .count = count, .location = location };
+	struct mirror_stretch around, *stretch = stretches;
+	unsigned int index;
+
+	if (WARN_ON_ONCE(stretch_count + 2 > STRETCHES_MAX))
+		return;
+	while (first - stretch->first >= stretch->count)
+		stretch++;
+	around = *stretch;
+	for (index = stretch_count - 1; stretches + index > stretch; index--)
+		stretches[index + 2] = stretches[index];
+	stretch[0].count = first - around.first;
+	stretch[1] = (struct mirror_stretch){ .first = first, .count = count, .location = location };
+	stretch[2] = around;
+	stretch[2].first = first + count;
+	stretch[2].count = around.count - (stretch[0].count + count);
+	stretch_count += 2;
 }
 
 /* The zero page; pages, where its colour matters to a cache. */
@@ -29,19 +54,12 @@ void mirror_location_add_zero(void)
 		mirror_location_add(first, count, HMM_MIRROR_LOCATION_ZERO);
 }
 
-/* The longest stretch around the frame, which some page table named. */
-struct mirror_stretch mirror_location_find(unsigned long frame)
+/* The longest stretch around the frame, which some page table named. Constant. */
+const struct mirror_stretch *mirror_location_find(unsigned long frame)
 {
-	unsigned long first = 0, end = ULONG_MAX;
-	unsigned int index;
+	const struct mirror_stretch *stretch = stretches;
 
-	for (index = 0; index < special_count; index++) {
-		if (frame < special[index].first)
-			end = min(end, special[index].first);
-		else if (frame - special[index].first < special[index].count)
-			return special[index];
-		else
-			first = max(first, special[index].first + special[index].count);
-	}
-	return (struct mirror_stretch){ .first = first, .count = end - first, .location = HMM_MIRROR_LOCATION_SYSTEM };
+	while (frame - stretch->first >= stretch->count)
+		stretch++;
+	return stretch;
 }

@@ -161,20 +161,14 @@ struct mirror_stretch {
 
 void mirror_location_add(unsigned long first, unsigned long count, u32 location);
 void mirror_location_add_zero(void);
-struct mirror_stretch mirror_location_find(unsigned long frame);
+const struct mirror_stretch *mirror_location_find(unsigned long frame);
 
 /* stretch: where the frame before was, zeroed for the first. A frame near it costs one comparison. */
 static inline u32 mirror_location(struct mirror_stretch *stretch, unsigned long frame)
 {
-	struct mirror_stretch found;
-
-	if (frame - stretch->first >= stretch->count) {
-		found = mirror_location_find(frame);
-		/* One by one, not as a whole: so the caller's can stay in registers. */
-		stretch->first = found.first;
-		stretch->count = found.count;
-		stretch->location = found.location;
-	}
+	/* A copy, so that the caller's can stay in registers. */
+	if (frame - stretch->first >= stretch->count)
+		*stretch = *mirror_location_find(frame);
 	return stretch->location;
 }
 
