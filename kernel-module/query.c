@@ -2,12 +2,16 @@
 /* HMM_MIRROR_QUERY: the process's page table and the device's, side by side. */
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "mirror.h"
 
 /* More are on the heap. */
 #define QUERY_INLINE_PAGES 16
+
+/* Pages that are looked at together. */
+#define QUERY_GROUP 8
 
 struct query_run {
 	struct mirror_fault fault;
@@ -38,56 +42,110 @@ static int query_entries(struct query_run *run)
 	return 0;
 }
 
-/* NULL: no memory. Not on the heap if it is that small: a look at one page costs no allocation. */
-static void *query_array(void *small, unsigned long count, size_t size)
+static void query_each_location(const unsigned long *pfns, u8 *locations, unsigned long count,
+				struct mirror_stretch *stretch)
 {
-	return count <= QUERY_INLINE_PAGES ? small : kvmalloc_array(count, size, GFP_KERNEL);
-}
+	unsigned long index;
 
-static void query_array_free(void *array, const void *small)
-{
-	if (array != small)
-		kvfree(array);
+	for (index = 0; index < count; index++)
+		locations[index] = pfns[index] & HMM_PFN_VALID ? mirror_location(stretch, pfns[index] & ~HMM_PFN_FLAGS) :
+								 HMM_MIRROR_LOCATION_NONE;
 }
 
 /*
  * Of pfns in the kernel's encoding. A frame's place does not change, so it is as true of the moment of the walk as they
  * are, without the lock.
+ *
+ * What is looked at is mostly all present, and in one stretch. So a group is asked about as a whole: no frame of it is below
+ * the AND of all its frames or above their OR.
  */
 static void query_locations(const unsigned long *pfns, u8 *locations, unsigned long count)
 {
 	struct mirror_stretch stretch = {};
-	unsigned long index;
+	unsigned long all, any;
 
-	for (index = 0; index < count; index++)
-		locations[index] = pfns[index] & HMM_PFN_VALID ? mirror_location(&stretch, pfns[index] & ~HMM_PFN_FLAGS) :
-								 HMM_MIRROR_LOCATION_NONE;
+	for (; count >= QUERY_GROUP; count -= QUERY_GROUP, pfns += QUERY_GROUP, locations += QUERY_GROUP) {
+		all = pfns[0] & pfns[1] & pfns[2] & pfns[3] & pfns[4] & pfns[5] & pfns[6] & pfns[7];
+		any = pfns[0] | pfns[1] | pfns[2] | pfns[3] | pfns[4] | pfns[5] | pfns[6] | pfns[7];
+		if ((all & HMM_PFN_VALID) && (all & ~HMM_PFN_FLAGS) >= stretch.first &&
+		    (any & ~HMM_PFN_FLAGS) - stretch.first < stretch.count)
+			memset(locations, stretch.location, QUERY_GROUP);
+		else
+			query_each_location(pfns, locations, QUERY_GROUP, &stretch);
+	}
+	query_each_location(pfns, locations, count, &stretch);
+}
+
+/* copy_to_user() of an array that is a few words long, where the call would cost more than the copy. */
+static int query_put_words(u64 __user *to, const u64 *from, unsigned long count)
+{
+	if (!user_write_access_begin(to, count * sizeof(*to)))
+		return -EFAULT;
+	for (; count; count--)
+		unsafe_put_user(*from++, to++, fault);
+	user_write_access_end();
+	return 0;
+
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
+static int query_put_bytes(u8 __user *to, const u8 *from, unsigned long count)
+{
+	if (!user_write_access_begin(to, count))
+		return -EFAULT;
+	for (; count; count--)
+		unsafe_put_user(*from++, to++, fault);
+	user_write_access_end();
+	return 0;
+
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
+static int query_words_out(u64 to, const void *from, unsigned long count)
+{
+	u64 __user *user = u64_to_user_ptr(to);
+
+	if (count <= QUERY_INLINE_PAGES)
+		return query_put_words(user, from, count);
+	return copy_to_user(user, from, count * sizeof(*user)) ? -EFAULT : 0;
+}
+
+static int query_bytes_out(u64 to, const u8 *from, unsigned long count)
+{
+	u8 __user *user = u64_to_user_ptr(to);
+
+	if (count <= QUERY_INLINE_PAGES)
+		return query_put_bytes(user, from, count);
+	return copy_to_user(user, from, count) ? -EFAULT : 0;
 }
 
 static int query_copy_out(const struct query_run *run, const struct hmm_mirror_query *args, unsigned long count)
 {
-	if (args->locations)
+	int ret = 0;
+
+	if (run->locations) {
 		query_locations(run->fault.pfns, run->locations, count);
-	if (args->pfns) {
-		mirror_pfns_from_kernel(run->fault.pfns, count);
-		if (copy_to_user(u64_to_user_ptr(args->pfns), run->fault.pfns, count * sizeof(*run->fault.pfns)))
-			return -EFAULT;
+		ret = query_bytes_out(args->locations, run->locations, count);
 	}
-	if (args->entries && copy_to_user(u64_to_user_ptr(args->entries), run->entries, count * sizeof(*run->entries)))
-		return -EFAULT;
-	if (args->locations &&
-	    copy_to_user(u64_to_user_ptr(args->locations), run->locations, count * sizeof(*run->locations)))
-		return -EFAULT;
-	return 0;
+	if (!ret && args->pfns) {
+		mirror_pfns_from_kernel(run->fault.pfns, count);
+		ret = query_words_out(args->pfns, run->fault.pfns, count);
+	}
+	if (!ret && run->entries)
+		ret = query_words_out(args->entries, run->entries, count);
+	return ret;
 }
 
 /* args: checked, inside the mirror's interval. The whole range is one run of the loop, hence of one sequence. */
 int mirror_query(struct mirror_notifier *notifier, struct hmm_mirror_query *args)
 {
 	unsigned long count = (args->end - args->start) >> PAGE_SHIFT;
-	unsigned long inline_pfns[QUERY_INLINE_PAGES];
-	u64 inline_entries[QUERY_INLINE_PAGES];
-	u8 inline_locations[QUERY_INLINE_PAGES];
+	/* What is asked for of each page, one array after the other: words, then bytes. */
+	u64 inline_scratch[QUERY_INLINE_PAGES * 2 + QUERY_INLINE_PAGES / sizeof(u64)];
 	struct query_run run = {
 		.fault = {
 			.notifier = notifier,
@@ -98,30 +156,31 @@ int mirror_query(struct mirror_notifier *notifier, struct hmm_mirror_query *args
 			.commit_locked = query_commit_locked,
 		},
 	};
-	int ret = -ENOMEM;
+	u64 *scratch = inline_scratch, *next;
+	size_t each;
+	int ret;
 
-	if (args->pfns) {
-		run.fault.pfns = query_array(inline_pfns, count, sizeof(*inline_pfns));
-		if (!run.fault.pfns)
+	if (count > QUERY_INLINE_PAGES) {
+		each = (args->pfns ? sizeof(u64) : 0) + (args->entries ? sizeof(u64) : 0) + !!args->locations;
+		scratch = kvmalloc_array(count, each, GFP_KERNEL);
+		if (!scratch)
 			return -ENOMEM;
 	}
+	next = scratch;
+	if (args->pfns) {
+		run.fault.pfns = (unsigned long *)next;
+		next += count;
+	}
 	if (args->entries) {
-		run.entries = query_array(inline_entries, count, sizeof(*inline_entries));
-		if (!run.entries)
-			goto free_pfns;
+		run.entries = next;
+		next += count;
 	}
-	if (args->locations) {
-		run.locations = query_array(inline_locations, count, sizeof(*inline_locations));
-		if (!run.locations)
-			goto free_entries;
-	}
+	if (args->locations)
+		run.locations = (u8 *)next;
 	ret = args->pfns ? mirror_fault_run(&run.fault) : query_entries(&run);
 	args->retries = run.fault.retries;
 	ret = ret ?: query_copy_out(&run, args, count);
-	query_array_free(run.locations, inline_locations);
-free_entries:
-	query_array_free(run.entries, inline_entries);
-free_pfns:
-	query_array_free(run.fault.pfns, inline_pfns);
+	if (scratch != inline_scratch)
+		kvfree(scratch);
 	return ret;
 }
