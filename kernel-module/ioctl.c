@@ -39,25 +39,6 @@ static_assert(HMM_MIRROR_EVENT_PROTECTION_PAGE == MMU_NOTIFY_PROTECTION_PAGE);
 static_assert(HMM_MIRROR_EVENT_SOFT_DIRTY == MMU_NOTIFY_SOFT_DIRTY && HMM_MIRROR_EVENT_RELEASE == MMU_NOTIFY_RELEASE);
 static_assert(HMM_MIRROR_EVENT_MIGRATE == MMU_NOTIFY_MIGRATE && HMM_MIRROR_EVENT_EXCLUSIVE == MMU_NOTIFY_EXCLUSIVE);
 
-int mirror_check_bound(struct mirror_context *context)
-{
-	struct mm_struct *mm;
-
-	return mirror_context_mm(context, &mm);
-}
-
-/* The notifier of an ioctl, with a reference. */
-int mirror_get_notifier(struct mirror_context *context, u32 id, struct mirror_notifier **notifier)
-{
-	int ret;
-
-	ret = mirror_check_bound(context);
-	if (ret)
-		return ret;
-	*notifier = mirror_notifier_get(context, id);
-	return *notifier ? 0 : -ENOENT;
-}
-
 static int do_info(struct mirror_context *context, union mirror_arguments *arguments)
 {
 	struct hmm_mirror_info *info = &arguments->info;
@@ -215,9 +196,12 @@ static int do_ack(struct mirror_context *context, union mirror_arguments *argume
 	return ret ?: mirror_events_ack(&context->events, args->ticket);
 }
 
+#define OUT_FROM(name, field) offsetof(struct hmm_mirror_##name, field)
+
 static const struct {
 	unsigned int command;
 	int (*handler)(struct mirror_context *context, union mirror_arguments *arguments);
+	unsigned int out; /* where the first field is that goes back */
 } mirror_commands[] = {
 	[_IOC_NR(HMM_MIRROR_INFO)] = { HMM_MIRROR_INFO, do_info },
 	[_IOC_NR(HMM_MIRROR_BIND)] = { HMM_MIRROR_BIND, do_bind },
@@ -226,10 +210,10 @@ static const struct {
 	[_IOC_NR(HMM_MIRROR_READ_BEGIN)] = { HMM_MIRROR_READ_BEGIN, do_read_begin },
 	[_IOC_NR(HMM_MIRROR_READ_RETRY)] = { HMM_MIRROR_READ_RETRY, do_read_retry },
 	[_IOC_NR(HMM_MIRROR_RANGE_FAULT)] = { HMM_MIRROR_RANGE_FAULT, mirror_ioctl_range_fault },
-	[_IOC_NR(HMM_MIRROR_POPULATE)] = { HMM_MIRROR_POPULATE, mirror_ioctl_populate },
-	[_IOC_NR(HMM_MIRROR_READ)] = { HMM_MIRROR_READ, mirror_ioctl_read },
-	[_IOC_NR(HMM_MIRROR_WRITE)] = { HMM_MIRROR_WRITE, mirror_ioctl_write },
-	[_IOC_NR(HMM_MIRROR_QUERY)] = { HMM_MIRROR_QUERY, mirror_ioctl_query },
+	[_IOC_NR(HMM_MIRROR_POPULATE)] = { HMM_MIRROR_POPULATE, mirror_ioctl_populate, OUT_FROM(populate, pages) },
+	[_IOC_NR(HMM_MIRROR_READ)] = { HMM_MIRROR_READ, mirror_ioctl_read, OUT_FROM(access, done) },
+	[_IOC_NR(HMM_MIRROR_WRITE)] = { HMM_MIRROR_WRITE, mirror_ioctl_write, OUT_FROM(access, done) },
+	[_IOC_NR(HMM_MIRROR_QUERY)] = { HMM_MIRROR_QUERY, mirror_ioctl_query, OUT_FROM(query, retries) },
 	[_IOC_NR(HMM_MIRROR_LOCK)] = { HMM_MIRROR_LOCK, mirror_ioctl_lock },
 	[_IOC_NR(HMM_MIRROR_UNLOCK)] = { HMM_MIRROR_UNLOCK, mirror_ioctl_unlock },
 	[_IOC_NR(HMM_MIRROR_DEVICE_READ)] = { HMM_MIRROR_DEVICE_READ, mirror_ioctl_device_read },
@@ -247,7 +231,7 @@ long mirror_ioctl(struct file *file, unsigned int command, unsigned long argumen
 	struct mirror_context *context = file->private_data;
 	void __user *user = (void __user *)argument;
 	union mirror_arguments arguments;
-	unsigned int number = _IOC_NR(command);
+	unsigned int number = _IOC_NR(command), out;
 	int ret;
 
 	if (number >= ARRAY_SIZE(mirror_commands))
@@ -266,7 +250,9 @@ long mirror_ioctl(struct file *file, unsigned int command, unsigned long argumen
 	 * Also after an error: the progress. What was inserted or bound stays so if its name cannot be told; release()
 	 * knows it.
 	 */
-	if ((_IOC_DIR(command) & _IOC_READ) && copy_to_user(user, &arguments, _IOC_SIZE(command)) && !ret)
+	out = mirror_commands[number].out;
+	if ((_IOC_DIR(command) & _IOC_READ) &&
+	    copy_to_user(user + out, (void *)&arguments + out, _IOC_SIZE(command) - out) && !ret)
 		ret = -EFAULT;
 	return ret;
 }

@@ -23,8 +23,24 @@ union mirror_arguments {
 	struct hmm_mirror_evict evict;
 };
 
-int mirror_check_bound(struct mirror_context *context);
-int mirror_get_notifier(struct mirror_context *context, u32 id, struct mirror_notifier **notifier);
+static inline int mirror_check_bound(struct mirror_context *context)
+{
+	struct mm_struct *mm;
+
+	return mirror_context_mm(context, &mm);
+}
+
+/* The notifier of an ioctl, with a reference. */
+static inline int mirror_get_notifier(struct mirror_context *context, u32 id, struct mirror_notifier **notifier)
+{
+	int ret;
+
+	ret = mirror_check_bound(context);
+	if (ret)
+		return ret;
+	*notifier = mirror_notifier_get(context, id);
+	return *notifier ? 0 : -ENOENT;
+}
 
 /* ioctl_mirror.c */
 int mirror_get_mirror_of(struct mirror_context *context, u32 id, u64 start, u64 last, struct mirror_notifier **notifier);

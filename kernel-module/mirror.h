@@ -82,6 +82,7 @@ struct mirror_context {
 	u32 last_id;
 	struct list_head orphans; /* notifiers whose remover was killed, for release() */
 	struct xarray notifiers; /* id to struct mirror_notifier; its xa_lock makes lookup and get one step */
+	struct mirror_notifier *recent; /* what was looked up last, mostly what is next; NULL or in notifiers; under their xa_lock */
 	struct mirror_event_queue events;
 	/*
 	 * Of each device the pages that hold memory which this context has migrated there; the lock is that memory's.
@@ -204,6 +205,13 @@ bool mirror_events_notify(struct mirror_notifier *notifier, const struct mmu_not
 			  unsigned long sequence);
 int mirror_events_ack(struct mirror_event_queue *queue, u64 ticket);
 int mirror_events_await(struct mirror_event_queue *queue, struct mirror_notifier *hit);
+
+/* Nothing to await, which is mostly so; old as soon as it is said, as mirror_events_await()'s own answer. */
+static inline bool mirror_events_none_waits(const struct mirror_event_queue *queue)
+{
+	return list_empty(&queue->waits);
+}
+
 ssize_t mirror_read(struct file *file, char __user *buffer, size_t size, loff_t *position);
 __poll_t mirror_poll(struct file *file, struct poll_table_struct *table);
 

@@ -148,9 +148,13 @@ struct mirror_notifier *mirror_notifier_get(struct mirror_context *context, u32 
 	 * this lock.
 	 */
 	xa_lock(&context->notifiers);
-	notifier = xa_load(&context->notifiers, id);
-	if (notifier)
+	notifier = context->recent;
+	if (!notifier || notifier->id != id)
+		notifier = xa_load(&context->notifiers, id);
+	if (notifier) {
+		context->recent = notifier;
 		kref_get(&notifier->ref);
+	}
 	xa_unlock(&context->notifiers);
 	return notifier;
 }
@@ -215,6 +219,8 @@ int mirror_notifier_remove(struct mirror_context *context, u32 id)
 	notifier = xa_load(&context->notifiers, id);
 	if (notifier)
 		__xa_erase(&context->notifiers, id);
+	if (notifier == context->recent)
+		context->recent = NULL;
 	xa_unlock(&context->notifiers);
 	return notifier ? mirror_notifier_retire(notifier) : -ENOENT;
 }
@@ -258,9 +264,11 @@ int mirror_notifier_begin(struct mirror_notifier *notifier, bool nonblock, unsig
 		*sequence = READ_ONCE(notifier->begun);
 		return mmu_interval_check_retry(&notifier->interval, *sequence) ? -EAGAIN : 0;
 	}
-	ret = mirror_events_await(&notifier->context->events, notifier);
-	if (ret)
-		return ret;
+	if (!mirror_events_none_waits(&notifier->context->events)) {
+		ret = mirror_events_await(&notifier->context->events, notifier);
+		if (ret)
+			return ret;
+	}
 	*sequence = mmu_interval_read_begin(&notifier->interval);
 	WRITE_ONCE(notifier->begun, *sequence);
 	return 0;
