@@ -7,6 +7,7 @@
 #define HMM_MIRROR_COMPAT_H
 
 #include <linux/err.h>
+#include <linux/gfp.h>
 #include <linux/hmm.h>
 #include <linux/ioport.h>
 #include <linux/memremap.h>
@@ -163,6 +164,16 @@ static inline void mirror_zone_device_page_init(struct page *page)
 #define MIRROR_PAGEMAP_FREE(name) .page_free = name
 #define MIRROR_DEFINE_PAGEMAP_FREE(name)
 #endif
+
+/* Pages for the NULLs among the first count; returns how many are there then, which may be fewer for no reason. */
+static inline unsigned long mirror_alloc_pages(gfp_t flags, unsigned long count, struct page **pages)
+{
+#ifdef MIRROR_HAS_ALLOC_PAGES_BULK
+	return alloc_pages_bulk(flags, count, pages);
+#else
+	return alloc_pages_bulk_array(flags, count, pages);
+#endif
+}
 
 /* get_user_pages_remote() with the mmap_lock held, and kept. */
 static inline long mirror_get_user_pages(struct mm_struct *mm, unsigned long start, unsigned long count,

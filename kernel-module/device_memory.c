@@ -10,11 +10,16 @@
 #include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/ioport.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/numa.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "device_memory.h"
+
+/* Backing pages that are allocated at once; they are on the stack meanwhile. */
+#define BACKING_BATCH 32UL
 
 /* The memory reference of a freed page is dropped after this, so the module cannot go before it has returned. */
 static void device_page_free(struct page *page)
@@ -192,15 +197,45 @@ void mirror_device_page_give_back(struct mirror_device_page *page)
 		module_put(THIS_MODULE);
 }
 
-/*
- * Sees to it that a page that was taken has somewhere to put its bytes, which are not initialized. False: no memory. A
- * backing page stays with a device page that is freed, for the next user of it; but it goes with the bytes to system
- * memory when these are migrated there, so it may not come from the movable zone, where it could stay for long.
- */
-bool mirror_device_page_back(struct mirror_device_page *page)
+/* Up to count pages of system memory; returns how many. They are not initialized. */
+static unsigned long backing_alloc(struct page **pages, unsigned long count)
 {
-	if (!mirror_device_page_is_private(page) || page->backing)
-		return true;
-	page->backing = alloc_page(GFP_HIGHUSER | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
-	return page->backing;
+	unsigned long before, got = 0;
+
+	memset(pages, 0, count * sizeof(*pages));
+	do {
+		before = got;
+		got = mirror_alloc_pages(GFP_HIGHUSER | __GFP_RETRY_MAYFAIL | __GFP_NOWARN, count, pages);
+	} while (got < count && got > before);
+	return got;
+}
+
+/*
+ * Sees to it that pages that were taken, all of one device, have somewhere to put their bytes, which are not initialized.
+ * Returns how many have, from the first on; fewer than count: no memory for more. A backing page stays with a device page
+ * that is freed, for the next user of it; but it goes with the bytes to system memory when these are migrated there, so
+ * it may not come from the movable zone, where it could stay for long.
+ */
+unsigned long mirror_device_pages_back(struct mirror_device_page *const *pages, unsigned long count)
+{
+	struct page *fresh[BACKING_BATCH];
+	unsigned long index, done, end, missing, got;
+
+	if (!count || !mirror_device_page_is_private(pages[0]))
+		return count;
+	for (done = 0; done < count; done = end) {
+		end = min(count, done + BACKING_BATCH);
+		missing = 0;
+		for (index = done; index < end; index++)
+			missing += !pages[index]->backing;
+		got = missing ? backing_alloc(fresh, missing) : 0;
+		for (index = done; index < end; index++) {
+			if (pages[index]->backing)
+				continue;
+			if (!got)
+				return index;
+			pages[index]->backing = fresh[--got];
+		}
+	}
+	return count;
 }

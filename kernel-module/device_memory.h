@@ -66,7 +66,7 @@ void mirror_device_memory_destroy(struct mirror_device_memory *memory);
 unsigned long mirror_device_memory_take(struct mirror_device_memory *memory, struct mirror_context *context,
 					struct mirror_device_page **pages, unsigned long count);
 void mirror_device_page_give_back(struct mirror_device_page *page);
-bool mirror_device_page_back(struct mirror_device_page *page);
+unsigned long mirror_device_pages_back(struct mirror_device_page *const *pages, unsigned long count);
 
 /* system_pages.c */
 void mirror_system_pages_prepare(const unsigned long *src, unsigned long *dst, unsigned long count);

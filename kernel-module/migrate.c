@@ -27,7 +27,7 @@ struct migrate_run {
 };
 
 /* Can move: a hole, or anonymous memory. The kernel would drop file pages later, after they have been copied. */
-static bool moves_to_device(unsigned long src)
+static inline bool moves_to_device(unsigned long src)
 {
 	struct page *page = migrate_pfn_to_page(src);
 
@@ -38,23 +38,26 @@ static bool moves_to_device(unsigned long src)
 static void to_device_prepare(struct migrate_run *run)
 {
 	struct migrate_vma *migration = &run->migration;
-	unsigned long index, wanted = 0, taken, used = 0;
+	unsigned long index, wanted = 0, taken, backed, used = 0;
 	struct mirror_device_page *to;
 	struct page *from;
 
+	/* Not 0 means here: a page of the device is wanted for it. */
 	for (index = 0; index < migration->npages; index++) {
-		migration->dst[index] = 0;
-		if (moves_to_device(migration->src[index]))
-			wanted++;
+		migration->dst[index] = moves_to_device(migration->src[index]);
+		wanted += migration->dst[index];
 	}
 	taken = mirror_device_memory_take(run->notifier->device->memory, run->notifier->context, run->taken, wanted);
+	backed = mirror_device_pages_back(run->taken, taken);
 
-	for (index = 0; used < taken; index++) {
-		if (!moves_to_device(migration->src[index]))
+	for (index = 0; index < migration->npages; index++) {
+		if (!migration->dst[index])
 			continue;
-		to = run->taken[used];
-		if (!mirror_device_page_back(to))
-			break;
+		if (used == backed) {
+			migration->dst[index] = 0;
+			continue;
+		}
+		to = run->taken[used++];
 		from = migrate_pfn_to_page(migration->src[index]);
 		if (from)
 			copy_highpage(mirror_device_page_bytes(to), from);
@@ -62,7 +65,6 @@ static void to_device_prepare(struct migrate_run *run)
 			clear_highpage(mirror_device_page_bytes(to));
 		mirror_zone_device_page_init(pfn_to_page(mirror_device_page_frame(to)));
 		migration->dst[index] = migrate_pfn(mirror_device_page_frame(to));
-		used++;
 	}
 	while (used < taken)
 		mirror_device_page_give_back(run->taken[used++]);
