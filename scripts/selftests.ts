@@ -1,6 +1,6 @@
 /**
  * npm run selftests: the kernel's own hmm-tests, unmodified, on this project's module and on the kernel's test_hmm, side by
- * side. Fails if ours fails anything, or skips what the reference does not.
+ * side. Fails if ours fails anything that the kernel has what it takes for, or skips what the reference does not.
  *
  *   --kernel NAME                    default own-6.12: the stock kernels have no device-private memory
  *   --binary FILE                    a built hmm-tests instead of one built from that kernel's source

@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import { provideKernel, type Kernel } from '../provision/kernel.js';
 import type { Progress } from '../provision/tools.js';
 import { VmError } from '../vm/errors.js';
@@ -6,6 +9,7 @@ import { runInVm, type VmResult } from '../vm/run.js';
 import { provideHmmTests } from './build.js';
 import { compare, type Comparison, type ModuleRun, type NoRun } from './compare.js';
 import { parseTap } from './tap.js';
+import { skipUnsupported } from './unsupported.js';
 
 export type Choice = 'ours' | 'reference' | 'both';
 
@@ -40,7 +44,7 @@ exec "$0" 2>&1
 `;
 
 async function runOne(
-  kernel: string,
+  { name: kernel, folder }: Kernel,
   binary: string,
   module: string | true,
   options: SelftestOptions,
@@ -69,13 +73,13 @@ async function runOne(
     const faults = error.splats.map((splat) => `kernel splat:\n${splat}`);
     return { tap: parseTap(Buffer.concat(chunks).toString()), problems: [problem], faults };
   }
-  const tap = parseTap(Buffer.concat(chunks).toString());
+  const told = parseTap(Buffer.concat(chunks).toString());
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   const { boot, command } = result.timings;
-  options.progress(`${which}: ${tap.tests.length} tests in ${seconds(command)} s, after a boot of ${seconds(boot)} s`);
-  const failed = tap.tests.some((test) => test.outcome === 'fail');
+  options.progress(`${which}: ${told.tests.length} tests in ${seconds(command)} s, after a boot of ${seconds(boot)} s`);
+  const failed = told.tests.some((test) => test.outcome === 'fail');
   return {
-    tap,
+    tap: skipUnsupported(told, readFileSync(join(folder, 'config'), 'utf8')),
     problems: result.status === 0 || failed ? [] : [`ended with status ${result.status} although no test failed`],
     faults: [
       ...result.splats.map((splat) => `kernel splat:\n${splat}`),
@@ -108,7 +112,7 @@ export async function runSelftests(options: SelftestOptions): Promise<Comparison
     throw new VmError('unsupported', reference.reason);
   }
   const ours: ModuleRun | NoRun =
-    options.module === 'reference' ? { reason: 'not asked for' } : await runOne(options.kernel, binary, true, options);
-  const other = typeof reference === 'string' ? await runOne(options.kernel, binary, reference, options) : reference;
+    options.module === 'reference' ? { reason: 'not asked for' } : await runOne(kernel, binary, true, options);
+  const other = typeof reference === 'string' ? await runOne(kernel, binary, reference, options) : reference;
   return compare(ours, other);
 }
