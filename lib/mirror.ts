@@ -261,8 +261,10 @@ export class Mirror implements AsyncDisposable {
 export function eventSink(queue: EventQueue<MirrorEvent>, devices: readonly Device[]): EventSink {
   return {
     event(event: Invalidation, lost: number) {
+      // Field by field: there may be many events, and a spread costs more than all the rest.
+      const { start, end, blockable, owner, event: kind } = toNotifierRange(event, devices);
       const { sequence, timestamp } = event;
-      queue.push({ ...toNotifierRange(event, devices), sequence, timestamp, lost });
+      queue.push({ start, end, blockable, owner, event: kind, sequence, timestamp, lost });
     },
   };
 }

@@ -176,10 +176,19 @@ function where(address: number): string {
   return offset >= 0 && offset < 2 ** 40 ? place(address) : 'elsewhere';
 }
 
+/** Two periods of what contents() stores in 256 bytes. */
+const PATTERN = Uint8Array.from({ length: 255 + 256 }, (_, at) => 1 + ((at * 7) % 255));
+/** 7 * 73 is 1 modulo 255: where the pattern has gone on by 1. */
+const STEP_OF_1 = 73;
+
+/** Byte `at` is 1 + (31 * seed + 7 * at + at / 256) % 255, in pieces of 256 that are copied. */
 function contents({ seed, length }: { readonly seed: number; readonly length: number }): Uint8Array {
   const bytes = new Uint8Array(length);
   if (seed === 0) return bytes;
-  for (let at = 0; at < length; at++) bytes[at] = 1 + ((seed * 31 + at * 7 + (at >> 8)) % 255);
+  for (let at = 0; at < length; at += 256) {
+    const first = (((seed * 31 + at * 7 + (at >> 8)) % 255) * STEP_OF_1) % 255;
+    bytes.set(PATTERN.subarray(first, first + Math.min(256, length - at)), at);
+  }
   return bytes;
 }
 
@@ -302,12 +311,28 @@ async function readAll(world: World, { steps }: Program): Promise<void> {
   const operations = [...pages]
     .sort((a, b) => a - b)
     .map((page) => ({ op: 'read' as const, address: WINDOW + page * PAGE, length: PAGE }));
-  for (const { number, space } of world.processes) {
+  // After a fork most pages are the same in all processes.
+  const known: (Known | undefined)[] = [];
+  for (const { name, space } of world.processes) {
     if (!space.alive) continue;
     const results = await space.run(operations);
     for (const [index, { value, error }] of results.entries()) {
-      const text = error === undefined ? bytesText(value as Uint8Array) : `${error.code} ${error.signal ?? ''}`;
-      world.say(`p${number} reads ${place(operations[index]!.address)}: ${text}`);
+      const at = place(operations[index]!.address);
+      if (error !== undefined) {
+        world.say(`${name} reads ${at}: ${error.code} ${error.signal ?? ''}`);
+        continue;
+      }
+      const bytes = value as Uint8Array;
+      let same = known[index];
+      if (same === undefined || Buffer.compare(same.bytes, bytes) !== 0) {
+        known[index] = same = { bytes, text: bytesText(bytes) };
+      }
+      world.say(`${name} reads ${at}: ${same.text}`);
     }
   }
+}
+
+interface Known {
+  readonly bytes: Uint8Array;
+  readonly text: string;
 }

@@ -1,6 +1,6 @@
 /** What can be seen of page tables, as text that is the same on every machine: frames have no numbers here, only equals. */
 import { HMM_PFN_ERROR, HMM_PFN_VALID, HMM_PFN_WRITE, hmmPfnToFrame, hmmPfnToOrder, type HmmRange } from 'node-hmm';
-import { PAGE, WINDOW } from './program.js';
+import { MAX_SPACES, PAGE, WINDOW, WINDOW_LENGTH } from './program.js';
 
 /** '+0x1000', or where that says nothing the ends of the address space. */
 export function place(address: number): string {
@@ -19,18 +19,74 @@ const VALID_HIGH = Number(HMM_PFN_VALID >> 32n) | 0;
 const FLAGS_HIGH = 0xff00_0000 | 0;
 const ORDER_HIGH = 0x1f00_0000;
 
+/** Twice as many as the pages that all processes of a program have in the window, and a power of 2. */
+const SLOT_BITS = Math.ceil(Math.log2((2 * MAX_SPACES * WINDOW_LENGTH) / PAGE));
+const SLOTS = 2 ** SLOT_BITS;
+/** Words of a slot: the generation that it was filled in, the frame, how many entries have it, and its name or 0. */
+const SLOT_WORDS = 4;
+
+/**
+ * How many entries have each frame, in all processes that are looked at together, and the names of those that several have. A hash table
+ * with open addresses, emptied by counting a generation up: it is filled anew after every step.
+ */
+class FrameTable {
+  readonly #slots = new Int32Array(SLOTS * SLOT_WORDS);
+  #generation = 0;
+  #names = 0;
+
+  clear(): void {
+    this.#generation++;
+    this.#names = 0;
+  }
+
+  /** One entry more with this frame. @returns where its slot begins, for the others */
+  add(frame: number): number {
+    const slots = this.#slots;
+    // Fibonacci hashing: frames in a row are spread as evenly as can be.
+    let slot = Math.imul(frame, 0x9e37_79b1) >>> (32 - SLOT_BITS);
+    for (;;) {
+      const at = slot * SLOT_WORDS;
+      if (slots[at] !== this.#generation) {
+        slots[at] = this.#generation;
+        slots[at + 1] = frame;
+        slots[at + 2] = 1;
+        slots[at + 3] = 0;
+        return at;
+      }
+      if (slots[at + 1] === frame) {
+        slots[at + 2]!++;
+        return at;
+      }
+      slot = (slot + 1) & (SLOTS - 1);
+    }
+  }
+
+  /** The number of a frame that several entries have, by first appearance; 0 for all others. */
+  name(at: number): number {
+    const slots = this.#slots;
+    if (slots[at + 2] === 1) return 0;
+    return (slots[at + 3] ||= ++this.#names);
+  }
+}
+
+/** One for all: pages are looked at by one program after the other, and never in two places at once. */
+const frames = new FrameTable();
+
 /** One process's page table over the window. */
 export class Pages {
   readonly #bytes: Buffer;
   /** As they were when changed() was last asked. */
   readonly #previous: Buffer;
   readonly #words: Int32Array;
+  /** The slot in the table of frames of each valid page. */
+  readonly #slots: Int32Array;
 
   constructor(range: HmmRange) {
     this.#bytes = Buffer.from(range.pfns.buffer, range.pfns.byteOffset, range.pfns.byteLength);
     // Nothing that a page table says.
     this.#previous = Buffer.alloc(this.#bytes.length, 0xff);
     this.#words = new Int32Array(range.pfns.buffer, range.pfns.byteOffset, 2 * range.pfns.length);
+    this.#slots = new Int32Array(range.pfns.length);
   }
 
   /** How an entry is to the page that is there: ' =', the same frame, ' !', another. A request that no walk reached names frame 0. */
@@ -48,65 +104,74 @@ export class Pages {
     return true;
   }
 
-  /** Each valid page's frame, by the lower words: the frames of RAM fit them, and those of private memory, at the end of all addresses, differ in them. */
-  count(frames: Map<number, number>): void {
+  /** Counts each valid page's frame, by the lower words: the frames of RAM fit them, and those of private memory, at the end of all addresses, differ in them. */
+  #count(): void {
     const words = this.#words;
-    for (let at = 0; at < words.length; at += 2) {
-      if (((words[at + 1] as number) & VALID_HIGH) === 0) continue;
-      const frame = words[at] as number;
-      frames.set(frame, (frames.get(frame) ?? 0) + 1);
+    const slots = this.#slots;
+    for (let page = 0; page < slots.length; page++) {
+      if ((words[2 * page + 1]! & VALID_HIGH) !== 0) slots[page] = frames.add(words[2 * page]!);
     }
   }
 
   /**
-   * Runs of equal pages: '0+3 VW' three of them that are no one else's, '8+2 V s4': of the fourth shared frame and
-   * the one after it, '8+2 V =4': both of the fourth.
+   * What processes have, each as runs of equal pages: '0+3 VW' three of them that are no one else's, '8+2 V s4': of the fourth frame that is
+   * shared, in all of them, and the one after it, '8+2 V =4': both of the fourth.
    */
-  text(frames: ReadonlyMap<number, number>, names: Map<number, number>): string {
+  static texts(all: readonly Pages[]): string[] {
+    frames.clear();
+    for (const pages of all) pages.#count();
+    return all.map((pages) => pages.#text());
+  }
+
+  #text(): string {
     const words = this.#words;
-    const runs: string[] = [];
-    for (let at = 0; at < words.length;) {
-      const high = words[at + 1] as number;
-      const low = words[at] as number;
-      const shared = nameOf(low, high, frames, names);
-      let next = at + 2;
+    const slots = this.#slots;
+    const end = slots.length;
+    let text = '';
+    for (let page = 0; page < end;) {
+      const low = words[2 * page]!;
+      const high = words[2 * page + 1]!;
+      let next = page + 1;
+      let name = 0;
       let step = 0;
-      for (; next < words.length && words[next + 1] === high; next += 2) {
-        if ((high & VALID_HIGH) === 0) {
-          // Where a hugetlb page is missing each entry has the order, and its offset in the huge page for a frame.
-          if (words[next] !== low + ((high & ORDER_HIGH) === 0 ? 0 : (next - at) / 2)) break;
-          continue;
+      if ((high & VALID_HIGH) === 0) {
+        // Where a hugetlb page is missing each entry has the order, and its offset in the huge page for a frame.
+        const by = (high & ORDER_HIGH) === 0 ? 0 : 1;
+        while (next < end && words[2 * next + 1] === high && words[2 * next] === low + by * (next - page)) next++;
+      } else {
+        name = frames.name(slots[page]!);
+        for (; next < end && words[2 * next + 1] === high; next++) {
+          const other = frames.name(slots[next]!);
+          if (name === 0 || other === 0) {
+            if (name !== other) break;
+          } else if (next === page + 1 && (other === name || other === name + 1)) step = other - name;
+          else if (other !== name + step * (next - page)) break;
         }
-        const name = nameOf(words[next] as number, high, frames, names);
-        if (shared === 0 || name === 0) {
-          if (shared !== name) break;
-        } else if (next === at + 2 && (name === shared || name === shared + 1)) step = name - shared;
-        else if (name !== shared + (step * (next - at)) / 2) break;
       }
       if (low !== 0 || high !== 0) {
-        const count = (next - at) / 2;
-        const who = shared === 0 ? '' : count === 1 || step === 1 ? ` s${shared}` : ` =${shared}`;
-        runs.push(`${at / 2}${count === 1 ? '' : `+${count}`} ${flagsOf(low, high)}${who}`);
+        const count = next - page;
+        if (text !== '') text += ', ';
+        text += page;
+        if (count > 1) text += `+${count}`;
+        text += ` ${flagsOf(low, high)}`;
+        if (name !== 0) text += `${count === 1 || step === 1 ? ' s' : ' ='}${name}`;
       }
-      at = next;
+      page = next;
     }
-    return runs.join(', ') || 'nothing';
+    return text === '' ? 'nothing' : text;
   }
 }
 
-/** The number of a frame that several entries have, by first appearance; 0 for all others. */
-function nameOf(low: number, high: number, frames: ReadonlyMap<number, number>, names: Map<number, number>): number {
-  if ((high & VALID_HIGH) === 0 || frames.get(low) === 1) return 0;
-  let name = names.get(low);
-  if (name === undefined) {
-    name = names.size + 1;
-    names.set(low, name);
-  }
-  return name;
-}
+/** Words of entries by their flags: there are few. */
+const flagWords = new Map<number, string>();
 
 function flagsOf(low: number, high: number): string {
-  return entryWord((BigInt(high & FLAGS_HIGH) << 32n) | ((high & VALID_HIGH) === 0 ? BigInt(low >>> 0) : 0n));
+  const flags = high & FLAGS_HIGH;
+  // The frame of one that is not valid is a part of the word.
+  if ((high & VALID_HIGH) === 0 && low !== 0) return entryWord((BigInt(flags) << 32n) | BigInt(low >>> 0));
+  let word = flagWords.get(flags);
+  if (word === undefined) flagWords.set(flags, (word = entryWord(BigInt(flags) << 32n)));
+  return word;
 }
 
 /** V, W, E and the order of an entry; what has none of them, and is not 0, as it is. */
@@ -149,19 +214,46 @@ export function entriesText(entries: BigUint64Array, first: number, pages: Pages
   return runs.join(', ') || 'nothing';
 }
 
+/** FNV-1a, and its prime to the fourth: what four bytes of 0 do to a hash. */
+const FNV_BASIS = 0x811c_9dc5;
+const FNV_PRIME = 0x0100_0193;
+const FNV_PRIME_4 = Math.imul(Math.imul(FNV_PRIME, FNV_PRIME), Math.imul(FNV_PRIME, FNV_PRIME));
+
+function hashOf(bytes: Uint8Array): number {
+  let hash = FNV_BASIS;
+  let at = 0;
+  if (bytes.byteOffset % 4 === 0) {
+    // Most bytes of most pages are 0.
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
+    for (let index = 0; index < words.length; index++, at += 4) {
+      const word = words[index]!;
+      if (word === 0) {
+        hash = Math.imul(hash, FNV_PRIME_4);
+        continue;
+      }
+      hash = Math.imul(hash ^ (word & 0xff), FNV_PRIME);
+      hash = Math.imul(hash ^ ((word >>> 8) & 0xff), FNV_PRIME);
+      hash = Math.imul(hash ^ ((word >>> 16) & 0xff), FNV_PRIME);
+      hash = Math.imul(hash ^ (word >>> 24), FNV_PRIME);
+    }
+  }
+  for (; at < bytes.length; at++) hash = Math.imul(hash ^ bytes[at]!, FNV_PRIME);
+  return hash >>> 0;
+}
+
+/** Whether all bytes are the same: each is as the one before it. */
+function uniform(bytes: Uint8Array): boolean {
+  const last = bytes.length - 1;
+  return last < 1 || (bytes[0] === bytes[last] && Buffer.compare(bytes.subarray(0, last), bytes.subarray(1)) === 0);
+}
+
 /** Bytes as a few of them and a hash, or as one that all are. */
 export function bytesText(bytes: Uint8Array): string {
-  const first = bytes[0] ?? 0;
-  let same = true;
-  let hash = 0x811c_9dc5;
-  for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at]!;
-    if (byte !== first) same = false;
-    hash = Math.imul(hash ^ byte, 0x0100_0193);
-  }
-  if (same) return `${bytes.length} x ${first}`;
-  const start = [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  return `${bytes.length} bytes ${start}${bytes.length > 8 ? '…' : ''} ${(hash >>> 0).toString(16)}`;
+  if (uniform(bytes)) return `${bytes.length} x ${bytes[0] ?? 0}`;
+  let text = `${bytes.length} bytes `;
+  const shown = Math.min(8, bytes.length);
+  for (let at = 0; at < shown; at++) text += bytes[at]!.toString(16).padStart(2, '0');
+  return `${text}${bytes.length > 8 ? '…' : ''} ${hashOf(bytes).toString(16)}`;
 }
 
 export function pageOf(address: number): number {

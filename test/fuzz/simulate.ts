@@ -16,6 +16,25 @@ export class Simulation {
 
   /** @returns what the program showed; for a fault of the simulation's own, that instead of an answer */
   async run(program: Program): Promise<Execution> {
+    // Most of what an error costs is the trace of its stack, and a program meets a dozen that are answers, of which nobody reads it.
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    try {
+      return await this.#execute(program);
+    } catch {
+      // It is a fault, then: once more, with the trace.
+    } finally {
+      Error.stackTraceLimit = limit;
+    }
+    try {
+      await this.#execute(program);
+    } catch (error) {
+      return { log: [[`the simulation threw ${error instanceof Error ? error.stack : String(error)}`]] };
+    }
+    return { log: [['the simulation threw, but not when the program ran again']] };
+  }
+
+  async #execute(program: Program): Promise<Execution> {
     this.#origin ??= this.#open();
     const origin = await this.#origin;
     try {
@@ -23,7 +42,7 @@ export class Simulation {
     } catch (error) {
       // It may be in any state now: the next program gets another.
       this.#origin = null;
-      return { log: [[`the simulation threw ${error instanceof Error ? error.stack : String(error)}`]] };
+      throw error;
     }
   }
 

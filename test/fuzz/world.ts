@@ -5,6 +5,7 @@ import {
   HmmError,
   HmmRange,
   type AddressSpace,
+  type Device,
   type Hmm,
   type IntervalNotifier,
   type MemoryFile,
@@ -18,6 +19,8 @@ import { FILES, FILE_LENGTH, PAGE, WINDOW, WINDOW_LENGTH, type Reaction, type Re
 
 export interface Process {
   readonly number: number;
+  /** In logs. */
+  readonly name: string;
   readonly space: AddressSpace;
   /**
    * Over the window, as long as the process is there: it tells every invalidation, and its notifier serves to look at the pages. A mirror,
@@ -58,6 +61,8 @@ export interface Watch {
 }
 
 export interface Mirrored {
+  /** In logs. */
+  readonly name: string;
   readonly process: Process;
   readonly mirror: Mirror;
   readonly start: number;
@@ -66,12 +71,23 @@ export interface Mirrored {
   table: Buffer;
 }
 
+interface Told {
+  readonly who: string;
+  readonly event: MirrorEvent;
+}
+
+function byTime({ event: a }: Told, { event: b }: Told): number {
+  return a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0;
+}
+
 export const REQUEST_FLAGS: { readonly [request in Request]: bigint } = {
   none: 0n,
   read: HMM_PFN_REQ_FAULT,
   write: HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE,
   'write-only': HMM_PFN_REQ_WRITE,
 };
+
+const SNAPSHOT = { snapshot: true };
 
 /** The simulation was asked for what it does not model: nothing after this can be compared. */
 export class NotModelled extends Error {}
@@ -105,12 +121,16 @@ export class World {
   readonly #pending: Promise<string>[] = [];
   #closing = false;
   #lines: string[] = [];
+  /** Empty but while events are taken. */
+  readonly #told: Told[] = [];
+  readonly #withMemory: readonly Device[];
   #usage = '';
   #usesDevices = false;
 
   private constructor(origin: Origin) {
     this.hmm = origin.hmm;
     this.#origin = origin;
+    this.#withMemory = origin.hmm.devices.filter(({ capacity }) => capacity > 0);
   }
 
   static async create(origin: Origin): Promise<World> {
@@ -142,7 +162,8 @@ export class World {
     const watcher = await space.mirror(this.hmm.devices[0]!, { start: WINDOW, length: WINDOW_LENGTH });
     const range = new HmmRange({ notifier: watcher.notifier, start: WINDOW, end: WINDOW + WINDOW_LENGTH });
     range.notifierSequence = await watcher.notifier.readBegin();
-    const process = { number, space, watcher, range, pages: new Pages(range), pagesText: 'not looked at' };
+    const name = `p${number}`;
+    const process = { number, name, space, watcher, range, pages: new Pages(range), pagesText: 'not looked at' };
     this.processes.push(process);
     return process;
   }
@@ -171,7 +192,8 @@ export class World {
     const on = this.hmm.devices[device % this.hmm.devices.length]!;
     const mirror = await process.space.mirror(on, { start, length });
     this.#usesDevices = true;
-    this.mirrors.set(slot, { process, mirror, start, end: start + length, table: Buffer.alloc((length / PAGE) * 8) });
+    const name = `m${slot}`;
+    this.mirrors.set(slot, { name, process, mirror, start, end: start + length, table: Buffer.alloc((length / PAGE) * 8) });
   }
 
   async unmirror(slot: number, { mirror }: Mirrored): Promise<void> {
@@ -185,10 +207,10 @@ export class World {
    */
   async observe(mapped: boolean): Promise<void> {
     // In the order in which they were begun: in which they end is nobody's promise.
-    for (const pending of this.#pending.splice(0)) this.say(await pending);
+    if (this.#pending.length > 0) for (const pending of this.#pending.splice(0)) this.say(await pending);
     this.#takeEvents();
     if (mapped) await this.#observePages();
-    await this.#observeTables();
+    if (this.mirrors.size > 0) await this.#observeTables();
     if (!this.#usesDevices) return;
     const usage = await this.#countUsage();
     if (usage !== this.#usage) this.say(`usage ${(this.#usage = usage)}`);
@@ -202,7 +224,7 @@ export class World {
   async look({ space, range }: Process): Promise<void> {
     // Its own events tell the watcher's sequence, once they have been taken.
     this.#takeEvents();
-    if (space.alive) await this.hmm.rangeFault(range, { snapshot: true });
+    if (space.alive) await this.hmm.rangeFault(range, SNAPSHOT);
   }
 
   /** The program is over: nothing of it must be left. */
@@ -217,26 +239,30 @@ export class World {
 
   /** Pages in use of each device that has memory. */
   async #countUsage(): Promise<string> {
-    const devices = this.hmm.devices.filter(({ capacity }) => capacity > 0);
-    return (await Promise.all(devices.map((device) => device.usage()))).join(' ');
+    let text = '';
+    for (const device of this.#withMemory) text += `${text === '' ? '' : ' '}${await device.usage()}`;
+    return text;
   }
 
   /** Logs what watchers and mirrors were told, by the time at which they were. */
   #takeEvents(): void {
-    const told: { readonly who: string; readonly event: MirrorEvent }[] = [];
-    for (const { number, watcher, range } of this.processes) {
-      const events = watcher.takeEvents();
-      for (const event of events) told.push({ who: `p${number}`, event });
-      range.notifierSequence = events.at(-1)?.sequence ?? range.notifierSequence;
+    const told = this.#told;
+    for (const { watcher, range, name } of this.processes) {
+      for (const event of watcher.takeEvents()) {
+        told.push({ who: name, event });
+        range.notifierSequence = event.sequence;
+      }
     }
-    for (const [slot, { mirror }] of this.mirrors) {
-      for (const event of mirror.takeEvents()) told.push({ who: `m${slot}`, event });
+    for (const { mirror, name } of this.mirrors.values()) {
+      for (const event of mirror.takeEvents()) told.push({ who: name, event });
     }
-    told.sort(({ event: a }, { event: b }) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0));
+    if (told.length === 0) return;
+    if (told.length > 1) told.sort(byTime);
     for (const { who, event } of told) {
       if (event.lost > 0) throw new Error(`${who} lost ${event.lost} events: more than are kept came at once`);
       this.say(eventText(who, event, event.sequence));
     }
+    told.length = 0;
   }
 
   #react(reaction: Reaction, process: Process, start: number, length: number): Promise<void> | undefined {
@@ -268,31 +294,30 @@ export class World {
     return undefined;
   }
 
+  /** The events have been taken, so the watchers' sequences are those of now. */
   async #observePages(): Promise<void> {
     let changed = false;
     const present = this.processes.filter(({ space }) => space.alive);
-    for (const process of present) {
-      await this.look(process);
-      changed = process.pages.changed() || changed;
+    for (const { range, pages } of present) {
+      await this.hmm.rangeFault(range, SNAPSHOT);
+      changed = pages.changed() || changed;
     }
     if (!changed) return;
-    const frames = new Map<number, number>();
-    for (const { pages } of present) pages.count(frames);
-    const names = new Map<number, number>();
-    for (const process of present) {
-      const text = process.pages.text(frames, names);
-      if (text !== process.pagesText) this.say(`p${process.number} has ${(process.pagesText = text)}`);
+    const texts = Pages.texts(present.map(({ pages }) => pages));
+    for (const [index, process] of present.entries()) {
+      const text = texts[index]!;
+      if (text !== process.pagesText) this.say(`${process.name} has ${(process.pagesText = text)}`);
     }
   }
 
   async #observeTables(): Promise<void> {
-    for (const [slot, mirrored] of this.mirrors) {
-      const { mirror, start, end, process } = mirrored;
+    for (const mirrored of this.mirrors.values()) {
+      const { mirror, start, end, process, name } = mirrored;
       const entries = await mirror.pageTable.entries(start, end);
       const bytes = Buffer.from(entries.buffer, entries.byteOffset, entries.byteLength);
       if (bytes.equals(mirrored.table)) continue;
       mirrored.table = bytes;
-      this.say(`m${slot} table ${entriesText(entries, pageOf(start), process.pages)}`);
+      this.say(`${name} table ${entriesText(entries, pageOf(start), process.pages)}`);
     }
   }
 }
