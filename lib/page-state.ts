@@ -61,8 +61,8 @@ const EXCLUSIVE_HIGH = Number(ENTRY_EXCLUSIVE >> 32n);
  * would be taken for one. In place; by words, because arithmetic of bigints takes twenty times as long.
  */
 export function withoutExclusive(entries: BigUint64Array): BigUint64Array {
-  const words = new Uint32Array(entries.buffer, entries.byteOffset, 2 * entries.length);
-  for (let at = 1; at < words.length; at += 2) words[at] = words[at]! & ~EXCLUSIVE_HIGH;
+  const words = new Int32Array(entries.buffer, entries.byteOffset, 2 * entries.length);
+  for (let at = 1; at < words.length; at += 2) if ((words[at]! & EXCLUSIVE_HIGH) !== 0) words[at]! &= ~EXCLUSIVE_HIGH;
   return entries;
 }
 

@@ -4,9 +4,9 @@ import { PAGE, PTES, TASK_SIZE, VM_PKEY_EXEC_ONLY, VM_WRITE, blockOf } from './l
 import { PTE_DIRTY, PTE_NO_ACCESS } from './page-table.js';
 import { faultsHuge, frameOf } from './huge-pmd.js';
 import { isHugetlb } from './hugetlb.js';
-import { handleMmFault } from './fault.js';
+import { finishFault, handleMmFault, tryFault } from './fault.js';
 import { needsMmapLock } from './swap-fault.js';
-import type { HmmErrorDetails } from '../errors.js';
+import type { FaultResult } from './fault.js';
 import type { Mm } from './mm.js';
 import type { HugePmd, PteTable } from './page-table.js';
 import type { Routine } from './engine/engine.js';
@@ -82,7 +82,15 @@ function* userFault(mm: Mm, address: number, write: boolean, syscall: string, do
     locked = true;
   }
   try {
-    yield* resolveFault(mm, address, write, syscall, done);
+    const vma = faultingVma(mm, address, write, syscall, done);
+    let result: FaultResult | 'copy' | 'swap';
+    if (mm.engine.preemptive) result = yield* handleMmFault(vma, address, write);
+    else {
+      // Most faults need no routine.
+      result = tryFault(vma, address, write);
+      if (result === 'copy' || result === 'swap') result = yield* finishFault(vma, address, result);
+    }
+    if (result !== 'done') fail(result, address, syscall, done);
   } finally {
     if (locked) mm.lock.unlockRead();
   }
@@ -95,20 +103,20 @@ function underVmaLock(mm: Mm, address: number, write: boolean): boolean {
   return vma.shared || vma.anonVma !== null || !(write || isHugetlb(vma) || faultsHuge(vma, blockOf(address)));
 }
 
-function* resolveFault(mm: Mm, address: number, write: boolean, syscall: string, done: number): Routine<void> {
+function faultingVma(mm: Mm, address: number, write: boolean, syscall: string, done: number): Vma {
   const vma = address < TASK_SIZE ? mm.vmas.lookup(address) : null;
-  const details: HmmErrorDetails = { address, done };
   if (vma === null || accessError(vma, write)) {
-    throw new HmmError('EFAULT', syscall, undefined, { ...details, signal: 'SIGSEGV' });
+    throw new HmmError('EFAULT', syscall, undefined, { address, done, signal: 'SIGSEGV' });
   }
-  const result = yield* handleMmFault(vma, address, write);
+  return vma;
+}
+
+function fail(result: FaultResult, address: number, syscall: string, done: number): never {
   if (result === 'sigbus') {
-    throw new HmmError('EFAULT', syscall, 'beyond the end of the file', { ...details, signal: 'SIGBUS' });
+    throw new HmmError('EFAULT', syscall, 'beyond the end of the file', { address, done, signal: 'SIGBUS' });
   }
-  if (result === 'oom') {
-    const reason = 'no frame is left, and the OOM killer is not modelled';
-    throw new HmmError('ERR_HMM_NOT_MODELLED', syscall, reason, details);
-  }
+  const reason = 'no frame is left, and the OOM killer is not modelled';
+  throw new HmmError('ERR_HMM_NOT_MODELLED', syscall, reason, { address, done });
 }
 
 /** access_error */

@@ -2,7 +2,7 @@
 import { PAGE_DIRTY } from './frames.js';
 import { PTE_DIRTY } from './page-table.js';
 import { PAGE, PMD_SIZE, PTES, VM_READ, VM_SHARED, VM_WRITE, alignDown, blockOf } from './layout.js';
-import { handleMmFault } from './fault.js';
+import { finishFault, handleMmFault, tryFault } from './fault.js';
 import { refuse } from './mm.js';
 import type { FaultResult } from './fault.js';
 import type { Mm } from './mm.js';
@@ -62,7 +62,12 @@ function* faultIn(vma: Vma, start: number, end: number, write: boolean): Routine
       if (write && (table.bits[index]! & PTE_DIRTY) === 0) frames.flags[table.frame(index)]! |= PAGE_DIRTY;
       continue;
     }
-    const result = yield* handleMmFault(vma, address, write);
+    let result: FaultResult | 'copy' | 'swap';
+    if (vma.mm.engine.preemptive) result = yield* handleMmFault(vma, address, write);
+    else {
+      result = tryFault(vma, address, write);
+      if (result === 'copy' || result === 'swap') result = yield* finishFault(vma, address, result);
+    }
     if (result !== 'done') return result;
     // Looked at again: what has come back from a device may be read-only still.
     address -= PAGE;

@@ -40,6 +40,11 @@ export interface WalkRange {
   done?: number;
 }
 
+/** HMM_PFN_ERROR, in the upper word of an entry. */
+const HIGH_ERROR = 1 << 29;
+/** Entries from which on a built-in of the engine is faster than a loop: calling it costs as much as these. */
+const MANY = 128;
+
 /** Requests of a page, and what it needs: HMM_PFN_REQ_FAULT and _WRITE, HMM_NEED_FAULT and _WRITE_FAULT. */
 const FAULT = 2;
 const WRITE = 1;
@@ -125,7 +130,7 @@ class Walk {
 
   /** Handles the stretch at `address`. Returns where the next one begins, or -1 if this one must be faulted first. */
   stretch(address: number): number {
-    const { start, end, pfns } = this.#range;
+    const { start, end } = this.#range;
     const first = (address - start) / PAGE;
     const vma = this.#mm.vmas.find(address);
     if (vma === null || vma.start > address)
@@ -155,9 +160,9 @@ class Walk {
       } else if (table === null) {
         const needs = this.#needs(index, count);
         if (needs !== 0) return this.#fault(vma, at, next, needs);
-        pfns.fill(0n, index, index + count);
+        this.#fill(0, index, count);
       } else if (this.#satisfied(table)) {
-        pfns.set(count === PTES ? table.entries : table.entries.subarray(from, from + count), index);
+        this.#copy(table, from, count, index);
         if (table.swapped > 0 && this.#zone !== 0) this.#ownPrivate(table, from, count, index);
       } else if (!this.#entries(vma, table, from, count, index, at, next)) {
         return -1;
@@ -170,13 +175,12 @@ class Walk {
 
   /** No VMA, or hmm_vma_walk_test: an error for the whole part, unless a fault is asked for, which is a failure. */
   #inaccessible(address: number, end: number): number {
-    const { start, pfns } = this.#range;
-    const first = (address - start) / PAGE;
+    const first = (address - this.#range.start) / PAGE;
     const count = (end - address) / PAGE;
     if (this.#needs(first, count) !== 0) {
       throw new HmmError('EFAULT', 'hmm_range_fault', undefined, { address, done: first });
     }
-    pfns.fill(HMM_PFN_ERROR, first, first + count);
+    this.#fill(HIGH_ERROR, first, count);
     return end;
   }
 
@@ -241,6 +245,29 @@ class Walk {
       words[highWord(first + offset)] = high;
       words[lowWord(first + offset)] = frame + offset;
     }
+  }
+
+  /** Pages without a frame. */
+  #fill(high: number, first: number, count: number): void {
+    if (count > MANY) {
+      this.#range.pfns.fill(high === 0 ? 0n : HMM_PFN_ERROR, first, first + count);
+      return;
+    }
+    const words = this.#words;
+    for (let index = first; index < first + count; index++) {
+      words[highWord(index)] = high;
+      words[lowWord(index)] = 0;
+    }
+  }
+
+  /** The entries of a table as they are. */
+  #copy({ entries, words: source }: PteTable, from: number, count: number, first: number): void {
+    if (count > MANY) {
+      this.#range.pfns.set(count === PTES ? entries : entries.subarray(from, from + count), first);
+      return;
+    }
+    const words = this.#words;
+    for (let offset = 0; offset < 2 * count; offset++) words[2 * first + offset] = source[2 * from + offset]!;
   }
 
   /** The effective request of a page: (pfns[i] & mask) | defaults. */

@@ -7,7 +7,7 @@ import { unlinkAnonVmas } from './anon-vma.js';
 import { zapSwapEntry } from './swap-entries.js';
 import type { Mm } from './mm.js';
 import type { Routine } from './engine/engine.js';
-import type { PteTable } from './page-table.js';
+import type { PmdTable, PteTable } from './page-table.js';
 import type { Vma } from './vma.js';
 
 /**
@@ -122,18 +122,21 @@ export function unmapEverything(mm: Mm): void {
   const { frames } = mm;
   const { slices } = mm.pageTable;
   for (let number = 0; number < slices.length; number++) {
-    for (const pmd of slices[number]?.entries ?? []) {
-      for (const entry of pmd?.entries ?? []) {
-        if (entry instanceof HugePmd) unmapHuge(entry);
-        else if (entry !== null) unmapTable(entry);
-      }
-    }
+    const slice = slices[number]!;
+    if (slice === null) continue;
+    for (let index = 0; index < PTES; index++) if (slice.entries[index] !== null) unmapPmdTable(slice.entries[index]!);
     slices[number] = null;
   }
   mm.pageTable.forget();
 
-  function unmapHuge(huge: HugePmd): void {
-    if (!huge.isZero) frames.unmapLarge(huge.frame);
+  function unmapPmdTable({ entries, populated }: PmdTable): void {
+    for (let index = 0, left = populated; left > 0; index++) {
+      const entry = entries[index]!;
+      if (entry === null) continue;
+      left--;
+      if (!(entry instanceof HugePmd)) unmapTable(entry);
+      else if (!entry.isZero) frames.unmapLarge(entry.frame);
+    }
   }
 
   function unmapTable(table: PteTable): void {
