@@ -72,21 +72,33 @@ class FrameTable {
 /** One for all: pages are looked at by one program after the other, and never in two places at once. */
 const frames = new FrameTable();
 
+/** What is kept of a run of pages: the first one, the lower and the upper word of its entry. */
+const RUN_WORDS = 3;
+
 /** One process's page table over the window. */
 export class Pages {
   readonly #bytes: Buffer;
   /** As they were when changed() was last asked. */
   readonly #previous: Buffer;
   readonly #words: Int32Array;
+  /**
+   * The pages, when changed() was last asked, in runs: entries that are the same but for the frame, if they are valid. For the most part of the
+   * window there is one and the same thing to say, and nobody need look at its pages again.
+   */
+  readonly #runs: Int32Array;
+  #runCount = 0;
   /** The slot in the table of frames of each valid page. */
   readonly #slots: Int32Array;
 
   constructor(range: HmmRange) {
+    const { length } = range.pfns;
     this.#bytes = Buffer.from(range.pfns.buffer, range.pfns.byteOffset, range.pfns.byteLength);
     // Nothing that a page table says.
     this.#previous = Buffer.alloc(this.#bytes.length, 0xff);
-    this.#words = new Int32Array(range.pfns.buffer, range.pfns.byteOffset, 2 * range.pfns.length);
-    this.#slots = new Int32Array(range.pfns.length);
+    this.#words = new Int32Array(range.pfns.buffer, range.pfns.byteOffset, 2 * length);
+    // And one that only says where they end.
+    this.#runs = new Int32Array((length + 1) * RUN_WORDS);
+    this.#slots = new Int32Array(length);
   }
 
   /** How an entry is to the page that is there: ' =', the same frame, ' !', another. A request that no walk reached names frame 0. */
@@ -101,21 +113,50 @@ export class Pages {
   changed(): boolean {
     if (this.#bytes.equals(this.#previous)) return false;
     this.#bytes.copy(this.#previous);
+    this.#split();
     return true;
+  }
+
+  /** Finds the runs. */
+  #split(): void {
+    const words = this.#words;
+    const runs = this.#runs;
+    const end = this.#slots.length;
+    let at = 0;
+    for (let page = 0; page < end; at += RUN_WORDS) {
+      const low = words[2 * page]!;
+      const high = words[2 * page + 1]!;
+      runs[at] = page;
+      runs[at + 1] = low;
+      runs[at + 2] = high;
+      page++;
+      if ((high & VALID_HIGH) !== 0) {
+        while (page < end && words[2 * page + 1] === high) page++;
+        continue;
+      }
+      // Where a hugetlb page is missing each entry has the order, and its offset in the huge page for a frame.
+      const by = (high & ORDER_HIGH) === 0 ? 0 : 1;
+      for (let next = low + by; page < end && words[2 * page + 1] === high && words[2 * page] === next; page++) next += by;
+    }
+    runs[at] = end;
+    this.#runCount = at / RUN_WORDS;
   }
 
   /** Counts each valid page's frame, by the lower words: the frames of RAM fit them, and those of private memory, at the end of all addresses, differ in them. */
   #count(): void {
     const words = this.#words;
+    const runs = this.#runs;
     const slots = this.#slots;
-    for (let page = 0; page < slots.length; page++) {
-      if ((words[2 * page + 1]! & VALID_HIGH) !== 0) slots[page] = frames.add(words[2 * page]!);
+    for (let at = 0; at < this.#runCount * RUN_WORDS; at += RUN_WORDS) {
+      if ((runs[at + 2]! & VALID_HIGH) === 0) continue;
+      const end = runs[at + RUN_WORDS]!;
+      for (let page = runs[at]!; page < end; page++) slots[page] = frames.add(words[2 * page]!);
     }
   }
 
   /**
-   * What processes have, each as runs of equal pages: '0+3 VW' three of them that are no one else's, '8+2 V s4': of the fourth frame that is
-   * shared, in all of them, and the one after it, '8+2 V =4': both of the fourth.
+   * What processes have, as it was when each was last asked whether it has changed, in runs of equal pages: '0+3 VW' three of them that are no
+   * one else's, '8+2 V s4': of the fourth frame that is shared, in all of them, and the one after it, '8+2 V =4': both of the fourth.
    */
   static texts(all: readonly Pages[]): string[] {
     frames.clear();
@@ -124,42 +165,40 @@ export class Pages {
   }
 
   #text(): string {
-    const words = this.#words;
+    const runs = this.#runs;
     const slots = this.#slots;
-    const end = slots.length;
     let text = '';
-    for (let page = 0; page < end;) {
-      const low = words[2 * page]!;
-      const high = words[2 * page + 1]!;
-      let next = page + 1;
-      let name = 0;
-      let step = 0;
+    for (let at = 0; at < this.#runCount * RUN_WORDS; at += RUN_WORDS) {
+      const end = runs[at + RUN_WORDS]!;
+      const low = runs[at + 1]!;
+      const high = runs[at + 2]!;
       if ((high & VALID_HIGH) === 0) {
-        // Where a hugetlb page is missing each entry has the order, and its offset in the huge page for a frame.
-        const by = (high & ORDER_HIGH) === 0 ? 0 : 1;
-        while (next < end && words[2 * next + 1] === high && words[2 * next] === low + by * (next - page)) next++;
-      } else {
-        name = frames.name(slots[page]!);
-        for (; next < end && words[2 * next + 1] === high; next++) {
+        if (low !== 0 || high !== 0) text += runText(text, runs[at]!, end, flagsOf(low, high), '');
+        continue;
+      }
+      const flags = flagsOf(0, high);
+      for (let page = runs[at]!; page < end;) {
+        const name = frames.name(slots[page]!);
+        let next = page + 1;
+        let step = 0;
+        for (; next < end; next++) {
           const other = frames.name(slots[next]!);
           if (name === 0 || other === 0) {
             if (name !== other) break;
           } else if (next === page + 1 && (other === name || other === name + 1)) step = other - name;
           else if (other !== name + step * (next - page)) break;
         }
+        const who = name === 0 ? '' : `${next - page === 1 || step === 1 ? ' s' : ' ='}${name}`;
+        text += runText(text, page, next, flags, who);
+        page = next;
       }
-      if (low !== 0 || high !== 0) {
-        const count = next - page;
-        if (text !== '') text += ', ';
-        text += page;
-        if (count > 1) text += `+${count}`;
-        text += ` ${flagsOf(low, high)}`;
-        if (name !== 0) text += `${count === 1 || step === 1 ? ' s' : ' ='}${name}`;
-      }
-      page = next;
     }
     return text === '' ? 'nothing' : text;
   }
+}
+
+function runText(before: string, from: number, to: number, flags: string, who: string): string {
+  return `${before === '' ? '' : ', '}${from}${to - from === 1 ? '' : `+${to - from}`} ${flags}${who}`;
 }
 
 /** Words of entries by their flags: there are few. */
