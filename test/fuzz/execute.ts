@@ -69,14 +69,18 @@ export async function execute(origin: Origin, program: Program): Promise<Executi
   return { log };
 }
 
-async function perform(world: World, step: Step): Promise<string | void> {
+/** What `answer` awaits. */
+type Answer = string | void | Promise<string | void>;
+
+/** Not an async function, as those that it calls: each would put off the answer by three turns of the microtasks. */
+function perform(world: World, step: Step): Answer {
   switch (step.op) {
     case 'remove':
     case 'begin':
     case 'retry':
     case 'fault':
     case 'driver':
-      return await withNotifier(world, step);
+      return withNotifier(world, step);
     case 'unmirror':
     case 'populate':
     case 'load':
@@ -87,12 +91,10 @@ async function perform(world: World, step: Step): Promise<string | void> {
     case 'exclusive':
     case 'atomic': {
       const mirrored = world.mirrors.get(step.slot);
-      return mirrored === undefined ? NOTHING : await withMirror(world, step, mirrored);
+      return mirrored === undefined ? NOTHING : withMirror(world, step, mirrored);
     }
-    case 'evict': {
-      const { migrated } = await world.hmm.devices[step.device % world.hmm.devices.length]!.evict();
-      return `${migrated} migrated`;
-    }
+    case 'evict':
+      return world.hmm.devices[step.device % world.hmm.devices.length]!.evict().then(migratedText);
     case 'mmap':
     case 'munmap':
     case 'mprotect':
@@ -107,44 +109,46 @@ async function perform(world: World, step: Step): Promise<string | void> {
     case 'insert':
     case 'mirror': {
       const process = world.process(step.space);
-      return process === null ? NOTHING : await withProcess(world, step, process);
+      return process === null ? NOTHING : withProcess(world, step, process);
     }
   }
 }
 
+function migratedText({ migrated }: { readonly migrated: number }): string {
+  return `${migrated} migrated`;
+}
+
 type ProcessStep = Extract<Step, { readonly space: number }>;
 
-async function withProcess(world: World, step: ProcessStep, process: Process): Promise<string | void> {
+function withProcess(world: World, step: ProcessStep, process: Process): Answer {
   const { space } = process;
   switch (step.op) {
     case 'mmap': {
       const file = step.file === undefined ? undefined : world.files[step.file];
-      const address = await space.mmap(step.length, {
-        address: WINDOW + step.at,
-        protection: step.protection,
-        flags: BACKING[step.backing] | MAP_FIXED | step.flags,
-        ...(file === undefined ? {} : { file, offset: step.offset ?? 0 }),
-      });
-      return where(address);
+      const address = WINDOW + step.at;
+      const { length, protection } = step;
+      const flags = BACKING[step.backing] | MAP_FIXED | step.flags;
+      const options = { address, protection, flags };
+      return space.mmap(length, file === undefined ? options : { ...options, file, offset: step.offset ?? 0 }).then(where);
     }
     case 'munmap':
-      return await space.munmap(WINDOW + step.at, step.length);
+      return space.munmap(WINDOW + step.at, step.length);
     case 'mprotect':
-      return await space.mprotect(WINDOW + step.at, step.length, step.protection);
+      return space.mprotect(WINDOW + step.at, step.length, step.protection);
     case 'madvise':
-      return await space.madvise(WINDOW + step.at, step.length, step.advice);
+      return space.madvise(WINDOW + step.at, step.length, step.advice);
     case 'mremap': {
       const target = step.to === undefined ? {} : { newAddress: WINDOW + step.to };
-      return where(await space.mremap(WINDOW + step.at, step.length, step.newLength, { flags: step.flags, ...target }));
+      return space.mremap(WINDOW + step.at, step.length, step.newLength, { flags: step.flags, ...target }).then(where);
     }
     case 'write':
-      return await space.write(WINDOW + step.at, contents(step));
+      return space.write(WINDOW + step.at, contents(step));
     case 'read':
-      return bytesText(await space.read(WINDOW + step.at, step.length));
+      return space.read(WINDOW + step.at, step.length).then(bytesText);
     case 'truncate':
-      return await one(space, { op: 'truncate', file: world.files[step.file]!, length: step.length });
+      return one(space, { op: 'truncate', file: world.files[step.file]!, length: step.length });
     case 'punch':
-      return await one(space, {
+      return one(space, {
         op: 'punchHole',
         file: world.files[step.file]!,
         offset: step.offset,
@@ -152,17 +156,20 @@ async function withProcess(world: World, step: ProcessStep, process: Process): P
       });
     case 'fork':
       if (world.processes.length >= MAX_SPACES) return 'enough processes';
-      await world.adopt(await space.fork());
-      return;
+      return fork(world, space);
     case 'exit':
-      return await space.exit();
+      return space.exit();
     case 'insert':
       if (world.watches.has(step.slot)) return 'taken';
-      return await world.insert(step.slot, process, WINDOW + step.at, step.length, step.reaction);
+      return world.insert(step.slot, process, WINDOW + step.at, step.length, step.reaction);
     case 'mirror':
       if (world.mirrors.has(step.slot)) return 'taken';
-      return await world.mirror(step.slot, process, step.device, WINDOW + step.at, step.length);
+      return world.mirror(step.slot, process, step.device, WINDOW + step.at, step.length);
   }
+}
+
+async function fork(world: World, space: AddressSpace): Promise<void> {
+  await world.adopt(await space.fork());
 }
 
 async function one(space: AddressSpace, operation: Parameters<AddressSpace['run']>[0][number]): Promise<void> {
@@ -203,7 +210,7 @@ async function withNotifier(world: World, step: NotifierStep): Promise<string | 
   const { notifier, process } = watch;
   switch (step.op) {
     case 'remove':
-      return await world.remove(step.slot, watch);
+      return world.remove(step.slot, watch);
     case 'begin':
       return `${(watch.sequence = await notifier.readBegin())}`;
     case 'retry':
@@ -240,7 +247,7 @@ async function withNotifier(world: World, step: NotifierStep): Promise<string | 
       // Where an invalidation has been there may be another page, or the same frame once more, given out anew: whichever the allocator likes.
       if (kept.invalidated[index] === 1) entries[0] = entries[0]! | NO_FRAME;
       if (!step.write) return bytesText(await device.read(process.space, address, 1, entries));
-      return await device.write(process.space, address, Uint8Array.of(0x5a), entries);
+      return device.write(process.space, address, Uint8Array.of(0x5a), entries);
     }
   }
 }
@@ -253,30 +260,31 @@ type MirrorStep = Extract<
   }
 >;
 
-async function withMirror(world: World, step: MirrorStep, mirrored: Mirrored): Promise<string | void> {
+function withMirror(world: World, step: MirrorStep, mirrored: Mirrored): Answer {
   const { mirror } = mirrored;
   switch (step.op) {
     case 'unmirror':
-      return await world.unmirror(step.slot, mirrored);
+      return world.unmirror(step.slot, mirrored);
     case 'populate': {
       const options = step.how === 'read' ? {} : { [step.how]: true };
-      const { pages, retries } = await mirror.populate(...pagesAround(step), options);
-      return `${pages} pages, ${retries} retries`;
+      return mirror
+        .populate(...pagesAround(step), options)
+        .then(({ pages, retries }) => `${pages} pages, ${retries} retries`);
     }
     case 'load':
-      return bytesText(await mirror.read(WINDOW + step.at, step.length));
+      return mirror.read(WINDOW + step.at, step.length).then(bytesText);
     case 'store':
-      return await mirror.write(WINDOW + step.at, contents(step));
+      return mirror.write(WINDOW + step.at, contents(step));
     case 'look':
-      return statesText(await mirror.snapshot(...pagesAround(step)));
+      return mirror.snapshot(...pagesAround(step)).then(statesText);
     case 'to-device':
-      return `${(await mirror.migrateToDevice(...pagesAround(step))).migrated} migrated`;
+      return mirror.migrateToDevice(...pagesAround(step)).then(migratedText);
     case 'to-system':
-      return `${(await mirror.migrateToSystem(...pagesAround(step))).migrated} migrated`;
+      return mirror.migrateToSystem(...pagesAround(step)).then(migratedText);
     case 'exclusive':
-      return `${(await mirror.makeExclusive(...pagesAround(step))).pages} pages`;
+      return mirror.makeExclusive(...pagesAround(step)).then(({ pages }) => `${pages} pages`);
     case 'atomic':
-      return `${await mirror.atomicAdd(WINDOW + step.at, BigInt(step.value))}`;
+      return mirror.atomicAdd(WINDOW + step.at, BigInt(step.value)).then(String);
   }
 }
 

@@ -31,7 +31,7 @@ export class Origin {
    * What MADV_FREE, MADV_COLD and GUP leave in a batch has one reference more for as long as nobody empties that, and is copied where it
    * could be reused after a fork. madvise(MADV_DONTNEED) empties this processor's (lru_add_drain in zap_page_range_single), and there is no other.
    */
-  async drain(): Promise<void> {
-    await this.#space.madvise(ELSEWHERE, PAGE, MADV_DONTNEED);
+  drain(): Promise<void> {
+    return this.#space.madvise(ELSEWHERE, PAGE, MADV_DONTNEED);
   }
 }

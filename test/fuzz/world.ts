@@ -96,7 +96,7 @@ export class NotModelled extends Error {}
  * The answer of an operation, as a line.
  * @throws NotModelled
  */
-export async function answer(operation: () => Promise<string | void>): Promise<string> {
+export async function answer(operation: () => string | void | Promise<string | void>): Promise<string> {
   try {
     return (await operation()) ?? 'ok';
   } catch (error) {
@@ -211,7 +211,8 @@ export class World {
     this.#takeEvents();
     if (mapped) await this.#observePages();
     if (this.mirrors.size > 0) await this.#observeTables();
-    if (!this.#usesDevices) return;
+    // No page has gone anywhere where none can be mapped otherwise.
+    if (!this.#usesDevices || (!mapped && this.#usage !== '')) return;
     const usage = await this.#countUsage();
     if (usage !== this.#usage) this.say(`usage ${(this.#usage = usage)}`);
   }
