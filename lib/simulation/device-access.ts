@@ -71,7 +71,7 @@ function* accessChunk(
 ): Routine<void> {
   const first = alignDown(request.address + done, PAGE);
   const last = pageAlign(end);
-  yield* runFaultLoop({
+  const outcome = yield* runFaultLoop({
     mm,
     notifier,
     updateLock: null,
@@ -85,6 +85,7 @@ function* accessChunk(
       move(mm, request, first, pfns, done, end);
     },
   });
+  if (outcome instanceof HmmError) throw outcome;
 }
 
 function compare(request: DeviceAccess, first: number, pfns: BigUint64Array, done: number, syscall: string): void {

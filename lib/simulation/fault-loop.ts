@@ -5,20 +5,22 @@ import type { IntervalNotifier } from './notifiers.js';
 import type { Mm } from './mm.js';
 import type { Routine } from './engine/engine.js';
 import type { UpdateLock } from './update-lock.js';
-import type { WalkRange } from './range-fault.js';
+import type { WalkOutcome, WalkRange } from './range-fault.js';
 
 /** How long a loop goes on that makes no progress. Without a clock (a scheduler has none) it goes on. */
 export const RETRY_DEADLINE = 10_000;
 
 /** hmm_range_fault as a driver calls it: EBUSY is an error. */
-export function* rangeFaultOnce(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<void> {
-  if (yield* walk(mm, notifier, range)) return;
-  throw new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: range.done ?? 0 });
+export function* rangeFaultOnce(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<undefined | HmmError> {
+  const outcome = yield* walk(mm, notifier, range);
+  if (outcome === true) return undefined;
+  if (outcome !== false) return outcome;
+  return new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: range.done ?? 0 });
 }
 
 /** hmm_range_fault with the lifetime and the lock that it asks for. EFAULT also if the process has gone. False: EBUSY. */
-function* walk(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<boolean> {
-  if (!mm.tryGet()) throw new HmmError('EFAULT', 'hmm_range_fault', 'the process has gone', { done: 0 });
+function* walk(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<WalkOutcome> {
+  if (!mm.tryGet()) return new HmmError('EFAULT', 'hmm_range_fault', 'the process has gone', { done: 0 });
   try {
     if (mm.engine.preemptive || !mm.lock.tryRead()) yield* mm.lock.read();
     try {
@@ -47,18 +49,21 @@ export interface LoopRequest<T> {
   commit(pfns: BigUint64Array): T;
 }
 
-export function* runFaultLoop<T>(request: LoopRequest<T>): Routine<{ value: T; retries: number }> {
+/** An HmmError: EFAULT or EPERM, as hmm_range_fault says, or EBUSY after the deadline. */
+export function* runFaultLoop<T>(request: LoopRequest<T>): Routine<{ value: T; retries: number } | HmmError> {
   const { mm, notifier, updateLock, start, end, defaultFlags, owner, pfns } = request;
   const deadline = mm.machine.callbackTimeout === null ? Infinity : Date.now() + RETRY_DEADLINE;
   for (let retries = 0; ; retries++) {
     const notifierSequence = yield* notifier.subscriptions.readBegin(notifier);
     // The mask is 0: what an earlier attempt left in pfns is no request.
     const range: WalkRange = { start, end, notifierSequence, defaultFlags, pfnFlagsMask: 0n, owner, pfns };
-    if (yield* walk(mm, notifier, range)) {
+    const outcome = yield* walk(mm, notifier, range);
+    if (typeof outcome !== 'boolean') return outcome;
+    if (outcome) {
       if (updateLock !== null) yield* updateLock.begin();
       if (!notifier.readRetry(notifierSequence)) return { value: request.commit(pfns), retries };
     }
     if (deadline !== Infinity && Date.now() > deadline)
-      throw new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: 0 });
+      return new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: 0 });
   }
 }

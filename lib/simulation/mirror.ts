@@ -8,6 +8,7 @@ import { MEMORY, reads, writes } from './engine/touch.js';
 import { PAGE, PMD_SIZE, alignDown, pageAlign } from './layout.js';
 import { PAGE_DIRTY } from './frames.js';
 import { atomicAdd, makeExclusive, tryAtomicAdd } from './mirror-exclusive.js';
+import { HIGH_VALID, HIGH_WRITE, highWord } from './page-table.js';
 import { locationsOf } from './locations.js';
 import { migrateRange } from './device-migration.js';
 import { runFaultLoop } from './fault-loop.js';
@@ -118,11 +119,12 @@ export class Mirror implements BackendMirror {
     return { migrated: yield* migrateRange(request) };
   }
 
-  *#populate(start: number, end: number, options: PopulateOptions): Routine<PopulateResult> {
+  *#populate(start: number, end: number, options: PopulateOptions): Routine<PopulateResult | HmmError> {
     let pages = 0;
     let retries = 0;
     for (let at = start; at < end; at = chunkEnd(at, end)) {
       const done = yield* this.#populateChunk(at, chunkEnd(at, end), options, 'populate');
+      if (done instanceof HmmError) return done;
       pages += done.pages;
       retries += done.retries;
     }
@@ -130,10 +132,15 @@ export class Mirror implements BackendMirror {
   }
 
   /** [start, end), inside one chunk. */
-  *#populateChunk(start: number, end: number, options: PopulateOptions, syscall: string): Routine<PopulateResult> {
+  *#populateChunk(
+    start: number,
+    end: number,
+    options: PopulateOptions,
+    syscall: string,
+  ): Routine<PopulateResult | HmmError> {
     const required = options.snapshot ? 0n : options.write ? HMM_PFN_VALID | HMM_PFN_WRITE : HMM_PFN_VALID;
     try {
-      const { value, retries } = yield* runFaultLoop({
+      const outcome = yield* runFaultLoop({
         mm: this.#mm,
         notifier: this.#interval,
         updateLock: this.updateLock,
@@ -149,10 +156,11 @@ export class Mirror implements BackendMirror {
           return this.#ops.pageTable.store(start, pfns);
         },
       });
-      return { pages: value, retries };
+      if (outcome instanceof HmmError) return renamed(outcome, syscall, outcome.address);
+      return { pages: outcome.value, retries: outcome.retries };
     } catch (error) {
       if (!(error instanceof HmmError)) throw error;
-      throw renamed(error, syscall, error.address);
+      return renamed(error, syscall, error.address);
     }
   }
 
@@ -160,7 +168,14 @@ export class Mirror implements BackendMirror {
    * Moves what the page table allows, and faults what is missing, for the rest of the chunk; if that fails, page by page, so
    * that the bytes before the page that is really at fault are moved.
    */
-  *#access<T>(address: number, length: number, write: boolean, syscall: string, move: Mover, value: T): Routine<T> {
+  *#access<T>(
+    address: number,
+    length: number,
+    write: boolean,
+    syscall: string,
+    move: Mover,
+    value: T,
+  ): Routine<T | HmmError> {
     const options: PopulateOptions = { write, snapshot: false };
     let singleUntil = 0;
     let done = 0;
@@ -171,14 +186,11 @@ export class Mirror implements BackendMirror {
       if (done === length) return value;
       const first = alignDown(address + done, PAGE);
       const end = first < singleUntil ? first + PAGE : chunkEnd(first, pageAlign(address + length));
-      try {
-        yield* this.#populateChunk(first, end, options, syscall);
-      } catch (error) {
-        if (!(error instanceof HmmError)) throw error;
-        const divisible = end - first > PAGE && (error.code === 'EFAULT' || error.code === 'EPERM');
-        if (!divisible) throw renamed(error, syscall, address + done, done);
-        singleUntil = end;
-      }
+      const outcome = yield* this.#populateChunk(first, end, options, syscall);
+      if (!(outcome instanceof HmmError)) continue;
+      const divisible = end - first > PAGE && (outcome.code === 'EFAULT' || outcome.code === 'EPERM');
+      if (!divisible) return renamed(outcome, syscall, address + done, done);
+      singleUntil = end;
     }
   }
 
@@ -197,9 +209,9 @@ export class Mirror implements BackendMirror {
     return at;
   }
 
-  *#query(start: number, end: number): Routine<MirrorPages> {
+  *#query(start: number, end: number): Routine<MirrorPages | HmmError> {
     try {
-      const { value } = yield* runFaultLoop({
+      const outcome = yield* runFaultLoop({
         mm: this.#mm,
         notifier: this.#interval,
         updateLock: this.updateLock,
@@ -214,10 +226,10 @@ export class Mirror implements BackendMirror {
           locations: locationsOf(this.#mm.frames, pfns),
         }),
       });
-      return value;
+      return outcome instanceof HmmError ? renamed(outcome, 'query', outcome.address) : outcome.value;
     } catch (error) {
       if (!(error instanceof HmmError)) throw error;
-      throw renamed(error, 'query', error.address);
+      return renamed(error, 'query', error.address);
     }
   }
 
@@ -257,7 +269,13 @@ function chunkEnd(address: number, end: number): number {
 
 /** hmm_range_fault succeeds with less than was asked for where the device's own private memory is read-only (after a fork, say). */
 function checkFilled(pfns: BigUint64Array, required: bigint): void {
-  if (required === 0n || pfns.every((pfn) => (pfn & required) === required)) return;
+  if (required === 0n) return;
+  // By halves: 64-bit numbers would be made of 512 entries.
+  const words = new Int32Array(pfns.buffer, pfns.byteOffset, pfns.length * 2);
+  const needed = (required & HMM_PFN_WRITE) !== 0n ? HIGH_VALID | HIGH_WRITE : HIGH_VALID;
+  let index = 0;
+  while (index < pfns.length && (words[highWord(index)]! & needed) === needed) index++;
+  if (index === pfns.length) return;
   throw new HmmError('EFAULT', 'populate', 'a page of the device’s own memory is read-only');
 }
 

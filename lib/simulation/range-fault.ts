@@ -17,13 +17,14 @@ import {
   lowWord,
 } from './page-table.js';
 import { HmmError } from '../errors.js';
-import { PAGE, PGD_SIZE, PMD_SIZE, PTES, PUD_SIZE, VM_READ, VM_WRITE, alignDown, blockOf } from './layout.js';
+import { PAGE, PGD_SIZE, PMD_SIZE, PTES, PUD_SIZE, VM_READ, VM_WRITE, alignDown, blockOf, pteIndex } from './layout.js';
 import { finishFault, tryFault } from './fault.js';
 import { isHugetlb } from './hugetlb.js';
 import type { IntervalNotifier } from './notifiers.js';
 import type { Mm } from './mm.js';
 import type { HugePmd, PteTable } from './page-table.js';
-import type { Routine } from './engine/engine.js';
+import type { FaultResult } from './fault.js';
+import type { Routine, Stepper } from './engine/engine.js';
 import type { Vma } from './vma.js';
 
 /** struct hmm_range. */
@@ -55,62 +56,54 @@ function ownPrivateFlags(swap: number): number {
 }
 
 function requestBits(flags: bigint): number {
+  if (flags === 0n) return 0;
   return ((flags & HMM_PFN_REQ_FAULT) !== 0n ? FAULT : 0) | ((flags & HMM_PFN_REQ_WRITE) !== 0n ? WRITE : 0);
 }
 
-/**
- * @returns false: EBUSY, begin again with readBegin. It is no exception: the loop of hmm.rst takes it for one answer of two
- * @throws HmmError EFAULT, EPERM; entries before the one that failed hold outputs
- */
-export function* hmmRangeFault(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<boolean> {
-  const walk = new Walk(mm, range);
-  let at = range.start;
+/** false: EBUSY, begin again with readBegin. An HmmError, EFAULT or EPERM: entries before the one that failed hold outputs. */
+export type WalkOutcome = boolean | HmmError;
+
+/** What ends it is an answer, not an exception: the loop of hmm.rst meets each of them again and again. */
+export function* hmmRangeFault(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<WalkOutcome> {
+  const walk = new Walk(mm, notifier, range);
   for (;;) {
-    if (notifier.readRetry(range.notifierSequence)) {
-      range.done = (at - range.start) / PAGE;
-      return false;
-    }
-    // From here on to the next fault nothing sleeps; with a scheduler, others may run between stretches.
-    let next = at;
-    while (next < range.end) {
-      const reached = walk.stretch(next);
-      if (reached < 0) break;
-      next = reached;
-      if (mm.engine.preemptive) yield 'walk_page_range';
-    }
-    if (next >= range.end) return true;
-    at = walk.faultStart;
+    if (mm.engine.preemptive) yield walk;
+    else walk.step();
     if (walk.waitFrame !== 0) {
       yield* mm.machine.pageLocks.waitUnlocked(walk.waitFrame, 'migration_entry_wait');
       walk.waitFrame = 0;
-      continue;
+    } else if (walk.rest !== null) {
+      walk.faulted(yield* finishFault(walk.faultVma!, walk.faultAddress, walk.rest));
+    } else {
+      return walk.outcome;
     }
-    yield* hmmVmaFault(walk.faultVma!, at, walk.faultEnd, walk.faultNeeds, range);
   }
 }
 
-/** hmm_vma_fault: every page of [start, end), in the way that the first one needs. */
-function* hmmVmaFault(vma: Vma, start: number, end: number, needs: number, range: WalkRange): Routine<void> {
-  const write = (needs & WRITE) !== 0;
-  const done = (start - range.start) / PAGE;
-  if (write && (vma.flags & VM_WRITE) === 0)
-    throw new HmmError('EPERM', 'hmm_range_fault', undefined, { address: start, done });
-  for (let address = start; address < end; address += PAGE) {
-    if (vma.mm.engine.preemptive) yield 'handle_mm_fault';
-    let result = tryFault(vma, address, write);
-    if (result === 'copy' || result === 'swap') result = yield* finishFault(vma, address, result);
-    if (result !== 'done') throw new HmmError('EFAULT', 'hmm_range_fault', undefined, { address, done });
-  }
-}
+/** Where a walk is: before the notifier's sequence is looked at, at first and after whatever may have slept; */
+const BEGIN = 0;
+/** at a stretch; */
+const STRETCH = 1;
+/** before a page is faulted; and where it is. */
+const BEFORE_FAULT = 2;
+const IN_FAULT = 3;
 
-class Walk {
-  faultVma: Vma | null = null;
-  faultStart = 0;
-  faultEnd = 0;
-  faultNeeds = 0;
-  /** Set instead of the above, but for faultStart: the page is being migrated, and the walk goes on when that is done. */
+/** walk_page_range and hmm_vma_fault, up to what has to sleep or to run callbacks: that is hmmRangeFault's. */
+class Walk implements Stepper {
+  outcome: WalkOutcome = true;
+  /** A page that is being migrated: the walk goes on when that is done. */
   waitFrame = 0;
+  /** The part of the fault at faultAddress that is left to do. */
+  rest: 'copy' | 'swap' | null = null;
+  faultVma: Vma | null = null;
+  faultAddress = 0;
+  #faultStart = 0;
+  #faultEnd = 0;
+  #faultNeeds = 0;
+  #at: typeof BEGIN | typeof STRETCH | typeof BEFORE_FAULT | typeof IN_FAULT = BEGIN;
+  #next: number;
   readonly #mm: Mm;
+  readonly #notifier: IntervalNotifier;
   readonly #range: WalkRange;
   readonly #defaults: number;
   readonly #mask: number;
@@ -119,17 +112,94 @@ class Walk {
   /** The caller's entries by halves. */
   readonly #words: Int32Array;
 
-  constructor(mm: Mm, range: WalkRange) {
+  constructor(mm: Mm, notifier: IntervalNotifier, range: WalkRange) {
     this.#mm = mm;
+    this.#notifier = notifier;
     this.#range = range;
+    this.#next = range.start;
     this.#defaults = requestBits(range.defaultFlags);
     this.#mask = requestBits(range.pfnFlagsMask);
     this.#zone = range.owner === null ? 0 : range.owner + 1;
     this.#words = new Int32Array(range.pfns.buffer, range.pfns.byteOffset, range.pfns.length * 2);
   }
 
-  /** Handles the stretch at `address`. Returns where the next one begins, or -1 if this one must be faulted first. */
-  stretch(address: number): number {
+  /** To the next preemption point, if there are any; null: it is at its end, or waitFrame or rest says what must be done first. */
+  step(): string | null {
+    const { preemptive } = this.#mm.engine;
+    const { end } = this.#range;
+    for (;;) {
+      switch (this.#at) {
+        case BEGIN:
+          if (this.#notifier.readRetry(this.#range.notifierSequence)) {
+            this.#range.done = (this.#next - this.#range.start) / PAGE;
+            this.outcome = false;
+            return null;
+          }
+          this.#at = STRETCH;
+          break;
+        case STRETCH: {
+          // From here on to the next fault nothing sleeps; with a scheduler, others may run between stretches.
+          if (this.#next >= end) return null;
+          const reached = this.#stretch(this.#next);
+          if (reached >= 0) {
+            this.#next = reached;
+            if (preemptive) return 'walk_page_range';
+            break;
+          }
+          if (!this.#beginFault()) return null;
+          break;
+        }
+        case BEFORE_FAULT:
+          this.#at = IN_FAULT;
+          if (preemptive) return 'handle_mm_fault';
+          break;
+        case IN_FAULT: {
+          const result = tryFault(this.faultVma!, this.faultAddress, (this.#faultNeeds & WRITE) !== 0);
+          if (result === 'copy' || result === 'swap') {
+            this.rest = result;
+            return null;
+          }
+          this.faulted(result);
+          if (this.outcome !== true) return null;
+        }
+      }
+    }
+  }
+
+  /** The page at faultAddress has been faulted. */
+  faulted(result: FaultResult): void {
+    this.rest = null;
+    if (result !== 'done') {
+      this.#refuse('EFAULT', this.faultAddress, this.#faultStart);
+      return;
+    }
+    this.faultAddress += PAGE;
+    this.#at = this.faultAddress < this.#faultEnd ? BEFORE_FAULT : BEGIN;
+  }
+
+  /** hmm_vma_fault: every page up to the end of the stretch, in the way that the first one needs. False: something else comes first, or nothing. */
+  #beginFault(): boolean {
+    if (this.outcome !== true) return false;
+    this.#next = this.#faultStart;
+    this.#at = BEGIN;
+    if (this.waitFrame !== 0) return false;
+    if ((this.#faultNeeds & WRITE) !== 0 && (this.faultVma!.flags & VM_WRITE) === 0) {
+      this.#refuse('EPERM', this.#faultStart, this.#faultStart);
+      return false;
+    }
+    this.faultAddress = this.#faultStart;
+    this.#at = BEFORE_FAULT;
+    return true;
+  }
+
+  /** @param first the page of the first entry that is no output */
+  #refuse(code: 'EFAULT' | 'EPERM', address: number, first: number): void {
+    const done = (first - this.#range.start) / PAGE;
+    this.outcome = new HmmError(code, 'hmm_range_fault', undefined, { address, done });
+  }
+
+  /** Handles the stretch at `address`. Returns where the next one begins, or -1 if this one must be faulted first, or cannot be. */
+  #stretch(address: number): number {
     const { start, end } = this.#range;
     const first = (address - start) / PAGE;
     const vma = this.#mm.vmas.find(address);
@@ -148,7 +218,7 @@ class Walk {
       const hole = table === null && huge === null && !hugetlb;
       const next = Math.min(limit, hole ? this.#holeEnd(at) : alignDown(at, PMD_SIZE) + PMD_SIZE);
       const count = (next - at) / PAGE;
-      const from = (at / PAGE) % PTES;
+      const from = pteIndex(at);
       if (table !== null && this.#mm.engine.preemptive) {
         // Entry by entry, as the kernel reads them, without the lock of the table.
         return this.#entries(vma, table, from, 1, index, at, next) ? at + PAGE : -1;
@@ -178,7 +248,8 @@ class Walk {
     const first = (address - this.#range.start) / PAGE;
     const count = (end - address) / PAGE;
     if (this.#needs(first, count) !== 0) {
-      throw new HmmError('EFAULT', 'hmm_range_fault', undefined, { address, done: first });
+      this.#refuse('EFAULT', address, address);
+      return -1;
     }
     this.#fill(HIGH_ERROR, first, count);
     return end;
@@ -322,9 +393,9 @@ class Walk {
 
   #fault(vma: Vma, start: number, end: number, needs: number): number {
     this.faultVma = vma;
-    this.faultStart = start;
-    this.faultEnd = end;
-    this.faultNeeds = needs;
+    this.#faultStart = start;
+    this.#faultEnd = end;
+    this.#faultNeeds = needs;
     return -1;
   }
 }

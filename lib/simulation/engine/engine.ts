@@ -1,6 +1,6 @@
 /**
- * Tasks: every operation is a generator, driven here. It yields a *label* where the kernel could be preempted, or a
- * {@link Wait} where the kernel sleeps.
+ * Tasks: every operation is a generator, driven here. It yields a *label* where the kernel could be preempted, a
+ * {@link Wait} where the kernel sleeps, or a {@link Stepper}, which has the next labels.
  *
  * Without a Scheduler a task runs on until it sleeps, so an operation that meets no contention returns its value
  * synchronously, and routines skip their labels altogether (`engine.preemptive` is false). With a Scheduler every label
@@ -10,15 +10,16 @@
  * Between two decisions the program's own code may have to run, in microtasks. When it has done so is the business of a
  * {@link Conductor}; by default, when no microtask is left.
  */
-import { StepRecord, Task } from './task.js';
+import { HmmError } from '../../errors.js';
+import { StepRecord, Task, Wait } from './task.js';
 import { KERNEL, type Touched } from './touch.js';
 import { fairly } from './host.js';
 import type { MaybePromise } from '../../backend.js';
-import type { Routine } from './task.js';
+import type { Routine, Step, Stepper } from './task.js';
 import type { Scheduler } from '../../scheduler.js';
 
 export { Wait, Task } from './task.js';
-export type { Routine, Step } from './task.js';
+export type { Routine, Step, Stepper } from './task.js';
 
 /** A scheduler may bring the engine that it decides for, and share it between simulations. */
 export const ENGINE = Symbol('node-hmm engine');
@@ -107,6 +108,32 @@ function outcomeOf<T>(task: Task): T {
   return task.value as T;
 }
 
+/** What the routine yields next; null when it has returned, with its value in the task. */
+function next(task: Task, routine: Routine<unknown>): Step | null {
+  const result = routine.next();
+  if (result.done !== true) return result.value;
+  task.value = result.value;
+  return null;
+}
+
+/** The stepper's next label, or what the routine yields after it. */
+function nextOf(task: Task, stepper: Stepper, routine: Routine<unknown>): Step | null {
+  let label: string | null;
+  try {
+    label = stepper.step();
+  } catch (error) {
+    task.stepper = null;
+    // Through the routine, which has locks to release.
+    const result = routine.throw(error);
+    if (result.done !== true) return result.value;
+    task.value = result.value;
+    return null;
+  }
+  if (label !== null) return label;
+  task.stepper = null;
+  return next(task, routine);
+}
+
 export class Engine {
   readonly #scheduler: Scheduler | null;
   /** Whether labels must be yielded at all. Changes only while no task is under way. */
@@ -155,9 +182,10 @@ export class Engine {
   /**
    * Starts a task. Its value, or a promise of it when it had to wait (with a scheduler: when it has a preemption point); failures throw or reject.
    * With a scheduler it runs up to the first preemption point at once, as a part of the code that started it.
+   * @param routine fails by throwing, or by returning the HmmError: on its way through routines that are inside each other an exception costs as much as a hundred steps
    * @param touched what it touches up to there
    */
-  start<T>(name: string, routine: Routine<T>, touched: Touched = KERNEL): MaybePromise<T> {
+  start<T>(name: string, routine: Routine<T | HmmError>, touched: Touched = KERNEL): MaybePromise<T> {
     if (this.#over) return NEVER;
     const task = new Task(this.#nextId++, name, routine, 'start', this.thread);
     if (this.preemptive) return this.#submit<T>(task, touched);
@@ -319,14 +347,20 @@ export class Engine {
     this.#depth++;
     try {
       for (;;) {
-        const { done, value } = routine.next();
-        if (done === true) {
-          this.#finish(task, value, null);
-          return false;
-        }
+        const value = task.stepper === null ? next(task, routine) : nextOf(task, task.stepper, routine);
         if (typeof value === 'string') {
           task.at = value;
           if (this.preemptive) return true;
+          continue;
+        }
+        if (value === null) {
+          const outcome = task.value;
+          if (outcome instanceof HmmError) this.#finish(task, undefined, outcome);
+          else this.#finish(task, outcome, null);
+          return false;
+        }
+        if (!(value instanceof Wait)) {
+          task.stepper = value;
           continue;
         }
         task.at = value.at;

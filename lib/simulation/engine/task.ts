@@ -1,9 +1,18 @@
 /** What the engine runs: routines, and what they sleep on. */
 import type { StepView, TaskView } from '../../scheduler.js';
 
-/** A label, where the kernel could be preempted, or a {@link Wait}, where it sleeps. */
-export type Step = string | Wait;
+/** A label, where the kernel could be preempted, a {@link Wait}, where it sleeps, or a {@link Stepper}, to be asked for labels from here on. */
+export type Step = string | Wait | Stepper;
 export type Routine<T> = Generator<Step, T, undefined>;
+
+/**
+ * A loop that stands at one preemption point after the other, without a generator: a routine that is inside others is resumed through all of them, a stepper costs
+ * a call. Yielded where there are labels at all (`engine.preemptive`); the routine goes on when it has come to its end.
+ */
+export interface Stepper {
+  /** Runs to the next label, and answers it; null: the routine goes on, at once. What it throws the routine throws. */
+  step(): string | null;
+}
 
 /** Who runs a task that can go on again. */
 export interface Waker {
@@ -38,6 +47,8 @@ export class Task implements TaskView {
   resolve: ((value: unknown) => void) | null = null;
   reject: ((error: Error) => void) | null = null;
   since = 0;
+  /** What makes its next step instead of the routine, which has yielded it. */
+  stepper: Stepper | null = null;
 
   constructor(
     readonly id: number,
