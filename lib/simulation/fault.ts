@@ -5,7 +5,7 @@
  * Everything but the copy of a page happens without an event and without sleeping, so it is a plain function: of the
  * faults of a loop over pages only those that copy cost a generator.
  */
-import { PAGE, PTES, VM_WRITE, alignDown, blockOf } from './layout.js';
+import { PAGE, PTES, VM_WRITE, alignDown, blockOf, pteIndex } from './layout.js';
 import { PAGE_ANON, PAGE_ANON_EXCLUSIVE, PAGE_LARGE, ZERO_FRAME } from './frames.js';
 import { PTE_DIRTY, PTE_SPECIAL } from './page-table.js';
 import { anonVmaPrepare } from './anon-vma-prepare.js';
@@ -54,7 +54,7 @@ export function tryFault(vma: Vma, address: number, write: boolean): FaultResult
     const result = tryHugeFault(vma, block, write);
     if (result !== null) return result;
   }
-  const index = Math.floor(address / PAGE) % PTES;
+  const index = pteIndex(address);
   if (table === null || !table.isPresent(index)) {
     if (table !== null && !table.isNone(index)) return 'swap';
     if (vma.file === null) return doAnonymousPage(vma, block, index, write);
@@ -126,7 +126,7 @@ export function* wpPageCopy(vma: Vma, address: number): Routine<FaultResult> {
   const { frames } = mm;
   const start = alignDown(address, PAGE);
   const block = blockOf(address);
-  const index = Math.floor(address / PAGE) % PTES;
+  const index = pteIndex(address);
   if (isHugetlb(vma)) return yield* hugetlbCopy(vma, address);
   // do_huge_pmd_wp_page's fallback: a huge page is split, and one of the pages that it was then copied.
   while (mm.pageTable.huge(block) !== null) {
@@ -174,7 +174,7 @@ function doFault(vma: Vma, file: MemoryFile, address: number, write: boolean): F
   const cached = file.getPage(page);
   if (cached === 0) return 'oom';
   const block = blockOf(address);
-  const index = Math.floor(address / PAGE) % PTES;
+  const index = pteIndex(address);
   if (write && !shared) {
     const frame = mm.frames.allocate(PAGE_ANON | PAGE_ANON_EXCLUSIVE);
     if (frame === 0) return 'oom';
@@ -194,7 +194,7 @@ function doFault(vma: Vma, file: MemoryFile, address: number, write: boolean): F
  */
 function faultAround(vma: Vma, file: MemoryFile, address: number, page: number): boolean {
   const { mm } = vma;
-  const index = Math.floor(address / PAGE) % PTES;
+  const index = pteIndex(address);
   const inVma = page - vma.pgoff;
   const from = Math.max(index - (index % FAULT_AROUND_PAGES), index - Math.min(index, inVma));
   const to = Math.min(from + FAULT_AROUND_PAGES, PTES, index + vma.pages - inVma, index + file.sizeInPages - page);

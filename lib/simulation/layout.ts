@@ -43,6 +43,11 @@ export function blockOf(address: number): number {
   return Math.floor(address / PMD_SIZE);
 }
 
+/** Index, in the PTE table of its block, of the page of any address inside it. By bits: the remainder of a number beyond 2^31 is a slow function. */
+export function pteIndex(address: number): number {
+  return (address / PAGE) & (PTES - 1);
+}
+
 export const VM_READ = 1 << 0;
 export const VM_WRITE = 1 << 1;
 export const VM_EXEC = 1 << 2;
