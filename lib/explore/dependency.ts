@@ -128,9 +128,7 @@ const ENDS: ReadonlyMap<string, Touched> = new Map([
 
 export function footprint(step: StepView): Touched {
   const own = step.touched | (step.host ? writes(HOST) : 0);
-  if (step.point) return own;
-  if (step.task.name === 'truncate') return EVERYTHING;
-  return own | (kernelPart(step) ?? KERNEL);
+  return step.point ? own : own | kernelPart(step);
 }
 
 /** By where a step begins, then by where it ends, or which operation ends there: no text is made for a step. */
@@ -163,8 +161,27 @@ for (const [end, touched] of ENDS) {
   endsOf(from).operations.set(operation, touched);
 }
 
-function kernelPart({ from, to, outcome, task }: StepView): Touched | undefined {
+/** The last step that was looked up. Most steps of a long walk are like the one before, and each is asked for by the oracle and by the strategy. */
+let lastFrom = '';
+let lastTo = '';
+let lastOutcome: StepView['outcome'] = 'ended';
+let lastName = '';
+let last: Touched = KERNEL;
+
+function kernelPart({ from, to, outcome, task: { name } }: StepView): Touched {
+  if (from !== lastFrom || to !== lastTo || outcome !== lastOutcome || name !== lastName) {
+    lastFrom = from;
+    lastTo = to;
+    lastOutcome = outcome;
+    lastName = name;
+    last = lookUp(from, to, outcome, name);
+  }
+  return last;
+}
+
+function lookUp(from: string, to: string, outcome: StepView['outcome'], name: string): Touched {
+  if (name === 'truncate') return EVERYTHING;
   const ends = BY_POINT.get(from);
-  if (outcome === 'ended') return ends?.ended ?? ends?.operations.get(task.name);
-  return ends?.[outcome].get(to);
+  if (outcome === 'ended') return ends?.ended ?? ends?.operations.get(name) ?? KERNEL;
+  return ends?.[outcome].get(to) ?? KERNEL;
 }

@@ -76,7 +76,7 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
     this.engine = engine;
     engine.preemptive = false;
     this.#conductor = engine.conductor as ExploreConductor;
-    this.oracle = new Oracle(engine.machines);
+    this.oracle = new Oracle(engine.machines, options.spare);
     this.trace = options.trace ? new Trace(this.oracle) : null;
   }
 

@@ -79,7 +79,8 @@ export class LockOrder implements LockObserver {
   readonly #graph: LockGraph;
   readonly #host: LockOrderHost;
   readonly #names = new Map<object, string>();
-  readonly #counts = new Map<string, number>();
+  /** Locks of each kind, by the thread that made them. */
+  readonly #counts = new Map<number, Map<string, number>>();
   readonly #held = new Map<number, Held[]>();
   /** What this execution has added. */
   readonly #own = new Set<LockEdge>();
@@ -92,9 +93,10 @@ export class LockOrder implements LockObserver {
   created(lock: object, kind: string): void {
     // By who makes it and in which order: what is made before the tasks begin has the same name in all executions.
     const thread = this.#host.thread();
-    const key = `${kind} ${thread}`;
-    const number = (this.#counts.get(key) ?? 0) + 1;
-    this.#counts.set(key, number);
+    let counts = this.#counts.get(thread);
+    if (counts === undefined) this.#counts.set(thread, (counts = new Map<string, number>()));
+    const number = (counts.get(kind) ?? 0) + 1;
+    counts.set(kind, number);
     const which = number === 1 ? kind : `${kind} ${number}`;
     this.#names.set(lock, thread < 0 ? which : `${which} of ${this.#host.describe()}`);
   }

@@ -2,15 +2,17 @@
  * What must hold after every step: a valid entry of a device names the page that the process has there, with no more permission, unless an invalidation that
  * covers it is under way whose callback has not returned; and a callback that has returned has left no entry of its range.
  */
-import { HIGH_WRITE, endPage, firstPage, highWord, lowWord } from '../simulation/page-table.js';
+import { HIGH_WRITE, PteTable, endPage, firstPage, highWord, lowWord } from '../simulation/page-table.js';
 import { PAGE, PMD_SIZE } from '../simulation/layout.js';
 import { Simulation } from '../simulation/simulation.js';
 import { ViolationError, hex, violation } from './violation.js';
 import { translationOf } from '../simulation/invariant.js';
 import type { IntervalNotifier, NotifierRange } from '../simulation/notifiers.js';
-import type { DevicePageTable } from '../simulation/device-page-table.js';
+import type { Chunk, DevicePageTable } from '../simulation/device-page-table.js';
 import type { MirrorOps } from '../simulation/mirror-ops.js';
 import type { Mm } from '../simulation/mm.js';
+import type { PmdEntry } from '../simulation/page-table.js';
+import type { SpareMemory } from '../simulation/spare-memory.js';
 
 /** An entry of a device, reduced to what matters. */
 export interface DeviceEntry {
@@ -40,16 +42,19 @@ export class Oracle {
   /** What the driver's own tables held then, a number for each of their pages. */
   #held: number[] = [];
   readonly #machines: readonly object[];
+  readonly #spare: SpareMemory;
   #mirrors: Map<object, MirrorView> | null = null;
 
-  constructor(machines: readonly object[]) {
+  /** @param spare where the page tables of mirrors come from */
+  constructor(machines: readonly object[], spare: SpareMemory) {
     this.#machines = machines;
+    this.#spare = spare;
   }
 
   /** What is wrong, or null. */
   check(): ViolationError | null {
     this.changed = false;
-    if (this.#machines.length === 0) return null;
+    if (this.tables.length === 0 && !this.#spare.lendsChunks) return null;
     try {
       let page = 0;
       for (const table of this.tables) page = this.#checkOwn(table, page);
@@ -123,7 +128,7 @@ export class Oracle {
         return { frame, write: pageTable.frame(address, true) !== 0, exclusive: false };
       },
     };
-    view = { mm, pageTable, watched };
+    view = { mm, pageTable, watched, looks: new Map() };
     this.#mirrors.set(ops, view);
     return view;
   }
@@ -133,6 +138,37 @@ interface MirrorView {
   readonly mm: Mm;
   readonly pageTable: DevicePageTable;
   readonly watched: WatchedTable;
+  /** How its chunks were when they were found right. */
+  readonly looks: Map<Chunk, Look>;
+}
+
+/** All that the judgement of 2 MiB rests on: what has not changed since need not be looked at again. */
+interface Look {
+  entry: PmdEntry;
+  chunkChanges: number;
+  tableChanges: number;
+  underwayChanges: number;
+}
+
+const NEVER = -1;
+
+/** Whether it was as it is when it was looked at last; from now on it was. */
+function unchanged(look: Look, chunk: Chunk, { pageTable, subscriptions }: Mm, block: number): boolean {
+  const entry = pageTable.entry(block);
+  // A huge page has no counter.
+  const tableChanges = entry instanceof PteTable ? entry.changes : entry === null ? 0 : NEVER;
+  const underwayChanges = subscriptions?.changes ?? 0;
+  const same =
+    tableChanges !== NEVER &&
+    look.entry === entry &&
+    look.tableChanges === tableChanges &&
+    look.chunkChanges === chunk.changes &&
+    look.underwayChanges === underwayChanges;
+  look.entry = entry;
+  look.tableChanges = tableChanges;
+  look.chunkChanges = chunk.changes;
+  look.underwayChanges = underwayChanges;
+  return same;
 }
 
 function pageStart(address: number): number {
@@ -140,27 +176,45 @@ function pageStart(address: number): number {
 }
 
 /**
- * All that a mirror holds, 2 MiB at a time, as the page table of the process holds it: entry beside entry, so that a step of a mirror that holds nothing costs
- * nothing, and one that holds much little.
+ * All that a mirror holds, 2 MiB at a time, as the page table of the process holds it: entry beside entry, and only where one of the two has changed, so that a look
+ * costs what the step has touched.
  */
-function checkMirror({ mm, pageTable, watched }: MirrorView): void {
-  const pending = (mm.subscriptions?.underway.length ?? 0) > 0;
+function checkMirror({ mm, pageTable, watched, looks }: MirrorView): void {
   const { start, end } = watched.notifier;
-  pageTable.eachChunk(({ words }, block) => {
-    const actual = pending ? null : mm.pageTable.table(block);
+  // Inside of what is under way it matters whose callback has returned; outside, both sides must agree.
+  let pendingStart = Infinity;
+  let pendingEnd = 0;
+  for (const range of mm.subscriptions?.underway ?? []) {
+    pendingStart = Math.min(pendingStart, range.start);
+    pendingEnd = Math.max(pendingEnd, range.end);
+  }
+  pageTable.eachChunk((chunk, block) => {
+    let look = looks.get(chunk);
+    if (look === undefined) {
+      look = { entry: null, chunkChanges: NEVER, tableChanges: NEVER, underwayChanges: NEVER };
+      looks.set(chunk, look);
+    }
+    if (unchanged(look, chunk, mm, block)) return;
+    const { words } = chunk;
+    const actual = mm.pageTable.table(block);
+    const base = block * PMD_SIZE;
+    const pendingFrom = Math.floor((pendingStart - base) / PAGE);
+    const pendingTo = Math.ceil((pendingEnd - base) / PAGE);
     for (let index = firstPage(block, start), to = endPage(block, end); index < to; index++) {
       const high = words[highWord(index)]!;
       if (high >= 0) continue;
-      if (actual !== null) {
+      if (actual !== null && (index < pendingFrom || index >= pendingTo)) {
         // Valid on both sides, the same frame, no more permission.
         const other = actual.words[highWord(index)]!;
         const allowed = other < 0 && (high & HIGH_WRITE & ~other) === 0;
         if (allowed && actual.words[lowWord(index)] === words[lowWord(index)]) continue;
       }
-      const address = block * PMD_SIZE + index * PAGE;
+      const address = base + index * PAGE;
       const entry = watched.entry(address);
       const wrong = entry === null ? null : checkEntry(watched, address, entry);
-      if (wrong !== null) throw wrong;
+      if (wrong === null) continue;
+      looks.delete(chunk);
+      throw wrong;
     }
   });
 }

@@ -1,6 +1,6 @@
 /** The page table of a device: HMM_PFN_VALID, HMM_PFN_WRITE, ENTRY_EXCLUSIVE and the frame per page, or 0; sparse, in chunks of 2 MiB. */
 import { HIGH_VALID, HIGH_WRITE, highWord, lowWord } from './page-table.js';
-import { PAGE, PMD_SIZE, PTES, alignDown } from './layout.js';
+import { PAGE, PMD_SIZE, PTES, alignDown, pteIndex } from './layout.js';
 import type { ExclusivePage } from './exclusive.js';
 import type { SpareMemory } from './spare-memory.js';
 
@@ -11,10 +11,13 @@ const HIGH_EXCLUSIVE = 1 << 28;
 export class Chunk {
   readonly entries = new BigUint64Array(PTES);
   readonly words = new Int32Array(this.entries.buffer);
+  /** Grows with every change, as that of a PTE table does. */
+  changes = 0;
 
   /** As new. */
   reset(): this {
     this.entries.fill(0n);
+    this.changes = 0;
     return this;
   }
 }
@@ -32,7 +35,7 @@ export class DevicePageTable {
   frame(address: number, write: boolean): number {
     const chunk = this.#chunks.get(Math.floor(address / PMD_SIZE));
     if (chunk === undefined) return 0;
-    const index = Math.floor(address / PAGE) % PTES;
+    const index = pteIndex(address);
     const needed = write ? HIGH_WRITE : HIGH_VALID;
     return (chunk.words[highWord(index)]! & needed) === 0 ? 0 : chunk.words[lowWord(index)]!;
   }
@@ -41,7 +44,7 @@ export class DevicePageTable {
   exclusiveFrame(address: number): number {
     const chunk = this.#chunks.get(Math.floor(address / PMD_SIZE));
     if (chunk === undefined) return 0;
-    const index = Math.floor(address / PAGE) % PTES;
+    const index = pteIndex(address);
     return (chunk.words[highWord(index)]! & HIGH_EXCLUSIVE) === 0 ? 0 : chunk.words[lowWord(index)]!;
   }
 
@@ -52,7 +55,7 @@ export class DevicePageTable {
    */
   store(start: number, pfns: BigUint64Array): number {
     const source = new Int32Array(pfns.buffer, pfns.byteOffset, pfns.length * 2);
-    const first = (start / PAGE) % PTES;
+    const first = pteIndex(start);
     const number = Math.floor(start / PMD_SIZE);
     let chunk = this.#chunks.get(number);
     let valid = 0;
@@ -70,6 +73,7 @@ export class DevicePageTable {
         // A snapshot of nothing costs no memory.
         continue;
       }
+      chunk.changes++;
       chunk.words[highWord(first + index)] = present ? flags : 0;
       chunk.words[lowWord(first + index)] = present ? source[lowWord(index)]! : 0;
     }
@@ -79,11 +83,12 @@ export class DevicePageTable {
   /** Entries for the pages, from `start` on and inside one chunk, that have been had exclusively; the others are left as they are. */
   storeExclusive(start: number, pages: readonly ExclusivePage[]): void {
     const number = Math.floor(start / PMD_SIZE);
-    const first = (start / PAGE) % PTES;
+    const first = pteIndex(start);
     pages.forEach((page, index) => {
       if (typeof page === 'string') return;
       let chunk = this.#chunks.get(number);
       if (chunk === undefined) this.#chunks.set(number, (chunk = this.#newChunk()));
+      chunk.changes++;
       chunk.words[highWord(first + index)] = HIGH_VALID | HIGH_WRITE | HIGH_EXCLUSIVE;
       chunk.words[lowWord(first + index)] = page;
     });
@@ -95,7 +100,7 @@ export class DevicePageTable {
     for (let at = start; at < end; at = alignDown(at, PMD_SIZE) + PMD_SIZE) {
       const chunk = this.#chunks.get(Math.floor(at / PMD_SIZE));
       if (chunk === undefined) continue;
-      const first = (at / PAGE) % PTES;
+      const first = pteIndex(at);
       const count = Math.min(PTES - first, (end - at) / PAGE);
       entries.set(chunk.entries.subarray(first, first + count), (at - start) / PAGE);
     }
@@ -146,7 +151,11 @@ export class DevicePageTable {
     const base = number * PMD_SIZE;
     const from = Math.max(0, Math.floor((start - base) / PAGE));
     const to = Math.min(PTES, Math.ceil((end - base) / PAGE));
-    if (to - from === PTES) this.#chunks.delete(number);
-    else chunk.entries.fill(0n, from, to);
+    if (to - from === PTES) {
+      this.#chunks.delete(number);
+      return;
+    }
+    chunk.entries.fill(0n, from, to);
+    chunk.changes++;
   }
 }

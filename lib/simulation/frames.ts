@@ -106,7 +106,8 @@ export class Frames {
       flags: this.flags.fill(0, 0, end),
       held: this.held.fill(0, 0, end),
       zone: this.zone.fill(0, 0, end),
-      anonVma: this.anonVma.fill(null, 0, end),
+      // The zero pages, which are below, have none.
+      anonVma: this.anonVma.fill(null, FIRST_FRAME, end),
       slot: this.#slot,
       slabs: this.#slabs,
       slabPages: this.#slabPages,

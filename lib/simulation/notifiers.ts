@@ -69,6 +69,8 @@ export class Subscriptions {
   sequence = 2;
   /** active_invalidate_ranges, listed: checkInvariant() asks what is under way. */
   readonly underway: NotifierRange[] = [];
+  /** Grows with every change of what is under way, or of whose callbacks have returned. */
+  changes = 0;
   readonly #engine: Engine;
   readonly #tree = new IntervalTree<IntervalNotifier>();
   /** Last in, first out, as an hlist is. */
@@ -147,6 +149,7 @@ export class Subscriptions {
 
   end(range: NotifierRange): void {
     this.underway.splice(this.underway.indexOf(range), 1);
+    this.changes++;
     if (this.underway.length > 0 || !this.invalidating) return;
     this.sequence++;
     const deferred = this.#deferred;
@@ -168,6 +171,7 @@ export class Subscriptions {
 
   #start(range: NotifierRange): Routine<void> | null {
     this.underway.push(range);
+    this.changes++;
     const hits = this.#tree.query(range.start, range.end);
     if (hits.length === 0) return null;
     this.sequence |= 1;
@@ -203,6 +207,7 @@ export class Subscriptions {
       if (sleeping !== null) yield* sleeping;
       locks?.released(this);
       if (range.refused !== true) (range.told ??= []).push(hits[index]!);
+      this.changes++;
     }
   }
 

@@ -9,7 +9,7 @@
  * A swap entry (one that is neither none nor present: device-private, device-exclusive, migration) is an all-zero entry, which is
  * what a snapshot says of it, with a kind in `bits` and its frame in a table beside it that most never need.
  */
-import { PAGE, PTES, blockOf } from './layout.js';
+import { PTES, blockOf, pteIndex } from './layout.js';
 import type { SpareMemory } from './spare-memory.js';
 
 /** Accessed by the CPU for writing (_PAGE_DIRTY). */
@@ -63,6 +63,8 @@ export class PteTable {
   writable = 0;
   /** Swap entries. */
   swapped = 0;
+  /** Grows with every change of an entry: who has looked at the table need not do so again as long as it is the same. */
+  changes = 0;
   #swapFrames: Int32Array | null = null;
 
   constructor() {
@@ -108,6 +110,7 @@ export class PteTable {
     this.#swapFrames[index] = frame;
     this.bits[index] = bits;
     this.swapped++;
+    this.changes++;
   }
 
   isWritable(index: number): boolean {
@@ -129,6 +132,7 @@ export class PteTable {
     this.words[at] = write ? HIGH_VALID | HIGH_WRITE : HIGH_VALID;
     this.words[lowWord(index)] = frame;
     this.bits[index] = bits;
+    this.changes++;
   }
 
   /** Changes only the permission of a present entry. */
@@ -136,11 +140,13 @@ export class PteTable {
     const at = highWord(index);
     this.writable += (write ? 1 : 0) - ((this.words[at]! & HIGH_WRITE) !== 0 ? 1 : 0);
     this.words[at] = write ? HIGH_VALID | HIGH_WRITE : HIGH_VALID;
+    this.changes++;
   }
 
   clear(index: number): void {
     const at = highWord(index);
     const old = this.words[at]!;
+    this.changes++;
     if (old === 0) {
       if (this.bits[index] === 0) return;
       this.swapped--;
@@ -177,10 +183,23 @@ export class PmdTable {
   readonly entries: PmdEntry[] = new Array<PmdEntry>(PTES).fill(null);
   /** Entries that are not none. */
   populated = 0;
+
+  /** As new. */
+  reset(): this {
+    this.entries.fill(null);
+    this.populated = 0;
+    return this;
+  }
 }
 
 export class PudTable {
   readonly entries: (PmdTable | null)[] = new Array<PmdTable | null>(PTES).fill(null);
+
+  /** As new. */
+  reset(): this {
+    this.entries.fill(null);
+    return this;
+  }
 }
 
 export class PageTable {
@@ -190,7 +209,7 @@ export class PageTable {
   #cachedTable: PteTable | null = null;
   readonly #spare: SpareMemory | null;
 
-  /** @param spare where PTE tables come from, and go when the machine is over */
+  /** @param spare where tables come from, and go when the machine is over */
   constructor(spare: SpareMemory | null = null) {
     this.#spare = spare;
   }
@@ -228,12 +247,13 @@ export class PageTable {
 
   /** p4d_alloc, pud_alloc. */
   ensurePudTable(block: number): PudTable {
-    return (this.slices[block >>> 18] ??= new PudTable());
+    return (this.slices[block >>> 18] ??= this.#spare === null ? new PudTable() : this.#spare.takePudTable());
   }
 
   /** p4d_alloc, pud_alloc, pmd_alloc. */
   ensurePmdTable(block: number): PmdTable {
-    return (this.ensurePudTable(block).entries[(block >>> 9) & 511] ??= new PmdTable());
+    const { entries } = this.ensurePudTable(block);
+    return (entries[(block >>> 9) & 511] ??= this.#spare === null ? new PmdTable() : this.#spare.takePmdTable());
   }
 
   /** ... and pte_alloc. */
@@ -325,10 +345,10 @@ export class PageTable {
 
 /** Which pages of a block lie in [start, end): from this one ... */
 export function firstPage(block: number, start: number): number {
-  return block === blockOf(start) ? Math.floor(start / PAGE) % PTES : 0;
+  return block === blockOf(start) ? pteIndex(start) : 0;
 }
 
 /** ... up to this one, which is not among them. */
 export function endPage(block: number, end: number): number {
-  return block === blockOf(end - 1) ? (Math.floor((end - 1) / PAGE) % PTES) + 1 : PTES;
+  return block === blockOf(end - 1) ? pteIndex(end - 1) + 1 : PTES;
 }

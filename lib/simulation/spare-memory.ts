@@ -3,24 +3,51 @@
  * arrays would cost more than what is done with them. Resetting costs what was in use.
  */
 import { Chunk } from './device-page-table.js';
-import { PteTable } from './page-table.js';
+import { PmdTable, PteTable, PudTable } from './page-table.js';
 import type { FrameArrays, Frames } from './frames.js';
 import type { Scheduler } from '../scheduler.js';
 
 /** Under this a scheduler brings the memory that its machines share. */
 export const SPARE = Symbol('node-hmm spare memory');
 
-/** Pieces that are kept; an execution with more lets the rest go. */
+/** Pieces of a kind that are kept; an execution with more lets the rest go. */
 const LIMIT = 64;
+
+/** Pieces of one kind. */
+class Stock<Piece extends { reset(): Piece }> {
+  readonly #make: () => Piece;
+  readonly #spare: Piece[] = [];
+  /** What the machines that are running have. */
+  readonly #lent: Piece[] = [];
+
+  constructor(make: () => Piece) {
+    this.#make = make;
+  }
+
+  get lends(): boolean {
+    return this.#lent.length > 0;
+  }
+
+  take(): Piece {
+    const piece = this.#spare.pop() ?? this.#make();
+    this.#lent.push(piece);
+    return piece;
+  }
+
+  reclaim(): void {
+    for (let piece = this.#lent.pop(); piece !== undefined; piece = this.#lent.pop()) {
+      if (this.#spare.length < LIMIT) this.#spare.push(piece.reset());
+    }
+  }
+}
 
 export class SpareMemory {
   readonly #arrays: FrameArrays[] = [];
-  readonly #tables: PteTable[] = [];
-  readonly #chunks: Chunk[] = [];
-  /** What the machines that are running have. */
   #lentFrames: Frames[] = [];
-  #lentTables: PteTable[] = [];
-  #lentChunks: Chunk[] = [];
+  readonly #tables = new Stock(() => new PteTable());
+  readonly #pmdTables = new Stock(() => new PmdTable());
+  readonly #pudTables = new Stock(() => new PudTable());
+  readonly #chunks = new Stock(() => new Chunk());
 
   /** That of the scheduler, or null. */
   static of(scheduler: Scheduler | null): SpareMemory | null {
@@ -37,24 +64,33 @@ export class SpareMemory {
   }
 
   takeTable(): PteTable {
-    const table = this.#tables.pop() ?? new PteTable();
-    this.#lentTables.push(table);
-    return table;
+    return this.#tables.take();
+  }
+
+  takePmdTable(): PmdTable {
+    return this.#pmdTables.take();
+  }
+
+  takePudTable(): PudTable {
+    return this.#pudTables.take();
   }
 
   takeChunk(): Chunk {
-    const chunk = this.#chunks.pop() ?? new Chunk();
-    this.#lentChunks.push(chunk);
-    return chunk;
+    return this.#chunks.take();
+  }
+
+  /** Whether any device of the machines that are running has, or had, an entry in its page table. */
+  get lendsChunks(): boolean {
+    return this.#chunks.lends;
   }
 
   /** Everything that was lent comes back, as new. No machine that has some of it may run any more: its engine is over. */
   reclaim(): void {
     for (const frames of this.#lentFrames) if (this.#arrays.length < LIMIT) this.#arrays.push(frames.surrender());
-    for (const table of this.#lentTables) if (this.#tables.length < LIMIT) this.#tables.push(table.reset());
-    for (const chunk of this.#lentChunks) if (this.#chunks.length < LIMIT) this.#chunks.push(chunk.reset());
     this.#lentFrames = [];
-    this.#lentTables = [];
-    this.#lentChunks = [];
+    this.#tables.reclaim();
+    this.#pmdTables.reclaim();
+    this.#pudTables.reclaim();
+    this.#chunks.reclaim();
   }
 }
