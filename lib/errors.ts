@@ -94,7 +94,7 @@ export class HmmError extends Error {
   readonly done?: number;
 
   constructor(code: HmmErrorCode, syscall: string, message?: string, details: HmmErrorDetails = {}) {
-    const where = details.address === undefined ? '' : ` at 0x${details.address.toString(16)}`;
+    const where = details.address === undefined ? '' : ` at ${hex(details.address)}`;
     super(
       `${code}: ${message ?? MEANING[code] ?? 'failed'}, ${syscall}${where}`,
       details.cause === undefined ? undefined : { cause: details.cause },
@@ -107,6 +107,13 @@ export class HmmError extends Error {
     if (details.signal !== undefined) this.signal = details.signal;
     if (details.done !== undefined) this.done = details.done;
   }
+}
+
+/** By halves: toString(16) of a number beyond 2^31 takes as long as the rest of an error. */
+function hex(address: number): string {
+  const low = (address >>> 0).toString(16);
+  const high = Math.floor(address / 2 ** 32);
+  return high === 0 ? `0x${low}` : `0x${high.toString(16)}${low.padStart(8, '0')}`;
 }
 
 const CODE_OF = new Map<number, ErrnoCode>(Object.entries(ERRNO).map(([code, errno]) => [errno, code as ErrnoCode]));

@@ -108,17 +108,24 @@ export class Mirror implements AsyncDisposable {
    * @throws {HmmError} EFAULT: no mapping, the process has gone, or `write` on a page of the device's own private memory that is read-only;
    * EPERM: `write` on a read-only mapping; EINVAL
    */
-  async populate(
+  populate(
     start: number,
     end: number,
     options: MirrorPopulateOptions = {},
   ): Promise<{ pages: number; retries: number }> {
-    checkRange(start, end);
-    checkKeys(options, 'options', ['write', 'snapshot'] satisfies (keyof MirrorPopulateOptions)[]);
-    const write = checkBoolean(orElse(options.write, false), 'options.write');
-    const snapshot = checkBoolean(orElse(options.snapshot, false), 'options.snapshot');
-    if (write && snapshot) throw new TypeError('options: a snapshot faults nothing, so it cannot be for writing');
-    return await this[SESSION].share.settle(this.#open('populate').populate(start, end, { write, snapshot }));
+    // Not an async function, as read() is none: a driver is refused often, and each function that awaits a refusal throws it once more.
+    try {
+      checkRange(start, end);
+      checkKeys(options, 'options', ['write', 'snapshot'] satisfies (keyof MirrorPopulateOptions)[]);
+      const write = checkBoolean(orElse(options.write, false), 'options.write');
+      const snapshot = checkBoolean(orElse(options.snapshot, false), 'options.snapshot');
+      if (write && snapshot) throw new TypeError('options: a snapshot faults nothing, so it cannot be for writing');
+      return Promise.resolve(
+        this[SESSION].share.settle(this.#open('populate').populate(start, end, { write, snapshot })),
+      );
+    } catch (error) {
+      return this[SESSION].share.fail(error);
+    }
   }
 
   /**

@@ -83,5 +83,7 @@ function checkScheduler(scheduler: Scheduler): void {
 type Defined<T> = { [key in keyof T]?: Exclude<T[key], undefined> };
 
 function definedOnly<T extends object>(options: T): Defined<T> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Defined<T>;
+  const defined: Partial<T> = {};
+  for (const key in options) if (options[key] !== undefined) defined[key] = options[key];
+  return defined as Defined<T>;
 }
