@@ -26,8 +26,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'hmm_range_fault: only the page that needs a fault is faulted, not the rest of the stretch',
     file: 'range-fault.js',
-    find: 'this.faultEnd = end;',
-    replace: 'this.faultEnd = start + PAGE;',
+    find: 'this.#faultEnd = end;',
+    replace: 'this.#faultEnd = start + PAGE;',
   },
   {
     name: 'copy on write: a page that is mapped once more after a fork is reused',
