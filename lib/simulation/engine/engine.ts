@@ -282,8 +282,7 @@ export class Engine {
       const goesOn = this.#advance(task);
       this.#last = goesOn ? task : null;
       if (!goesOn) {
-        if (runnable.length === 1) runnable.pop();
-        else runnable.splice(runnable.indexOf(task), 1);
+        this.#remove(task);
         if (!task.done) this.#asleep.push(task);
       }
       step.to = task.at;
@@ -393,6 +392,16 @@ export class Engine {
 
   #drain(): void {
     for (let task = this.#runnable.shift(); task !== undefined; task = this.#runnable.shift()) this.#advance(task);
+  }
+
+  /** By hand: there are two or three of them, and splice() makes an array of what it takes out. */
+  #remove(task: Task): void {
+    const runnable = this.#runnable;
+    const last = runnable.length - 1;
+    let at = last;
+    while (runnable[at] !== task) at--;
+    for (; at < last; at++) runnable[at] = runnable[at + 1]!;
+    runnable.pop();
   }
 
   #insert(task: Task): void {
