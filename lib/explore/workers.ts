@@ -2,7 +2,7 @@
 import { checkInteger, checkKeys, orElse } from '../validate.js';
 import { checkOptions, type ExploreOptions, type Settings } from './options.js';
 import { conclude } from './explore.js';
-import { cut } from './parts.js';
+import { cut, partsOf } from './parts.js';
 import { mergeTallies, tallyParts, type TallyData } from './tally.js';
 import { newSearch } from './search.js';
 import type { ExploreResult } from './result.js';
@@ -31,8 +31,8 @@ export interface WorkerAnswer {
 }
 
 /**
- * explore() on `workers` threads, with the same answer: every execution is made once, by one of them. For the exhaustive strategy; each thread loads the module for
- * itself. Default: two threads.
+ * explore() on `workers` threads, with the same answer: every execution is made once, by one of them; of a shard, every execution that is in it. For the exhaustive
+ * strategy; each thread loads the module for itself. Default: two threads.
  */
 export async function exploreInWorkers(
   source: ScenarioModule,
@@ -43,11 +43,14 @@ export async function exploreInWorkers(
   const settings = checkOptions(rest);
   if (settings.strategy !== 'exhaustive')
     throw new TypeError('workers explore exhaustively; a random walk needs no help');
-  if (settings.shard !== null) throw new TypeError('options.shard and workers: a shard is explored on one thread');
   const scenario = await loadScenario(source);
-  const parts = await cut(newSearch(scenario, settings, false), settings, count);
+  const { shard } = settings;
+  // What the parts of a shard are must not depend on how many threads this machine has.
+  const all = await cut(newSearch(scenario, settings, false), settings, shard === null ? count : shard.count);
+  const parts = shard === null ? all : partsOf(all, shard);
   const tallies = await distribute({ source, settings }, parts, count);
-  return await conclude(scenario, settings, tallies.reduce(mergeTallies));
+  // A shard may be left with no part at all.
+  return await conclude(scenario, settings, tallies.reduce(mergeTallies, await tallyParts(scenario, settings, [])));
 }
 
 /** @internal */

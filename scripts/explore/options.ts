@@ -90,6 +90,4 @@ function check({ files, merge, replay, workers, output, options }: ExploreComman
       '--replay makes the executions of one schedule, and goes with none of --workers, --shard, --output',
     );
   }
-  if (workers > 0 && options.shard !== undefined)
-    throw new UsageError('--workers and --shard: a shard is explored on one thread');
 }

@@ -42,7 +42,9 @@ describe('node-hmm explore', () => {
   it('explores a part on each of three machines, and puts them together', () => {
     const parts = [1, 2, 3].map((index) => {
       const output = path.join(folder, `${index}.json`);
-      const { status, stdout } = run(RACES, '--shard', `${index}/3`, '--output', output);
+      // The second one has two threads.
+      const threads = index === 2 ? ['--workers', '2'] : [];
+      const { status, stdout } = run(RACES, '--shard', `${index}/3`, ...threads, '--output', output);
       expect([status, stdout.startsWith(`incomplete: this was part ${index} of 3`)]).toEqual([0, true]);
       return output;
     });
@@ -135,7 +137,6 @@ describe('the command line of explore', () => {
     [['a', '--strategy', 'luck'], '--strategy takes exhaustive, bounded, random, pct'],
     [['a', '--quick'], 'unknown option --quick'],
     [['a', '--replay', 'hmm1:', '--shard', '1/2'], 'none of --workers, --shard, --output'],
-    [['a', '--workers', '2', '--shard', '1/2'], 'a shard is explored on one thread'],
   ])('%j is refused', (args, message) => {
     expect(() => parseExploreCommandLine(args)).toThrow(UsageError);
     expect(() => parseExploreCommandLine(args)).toThrow(message);

@@ -336,6 +336,12 @@ describe('what cannot be repeated', () => {
   });
 });
 
+/** All but which execution showed an order of locks first. */
+function countsOf(result: ExploreResult) {
+  const { executions, redundant, steps, outcomes, shard } = result;
+  return [result.result === 'incomplete' && result.reason, executions, redundant, steps, outcomes, shard?.exhausted];
+}
+
 describe('parts', () => {
   const module = new URL('./fixtures/races.mjs', import.meta.url).href;
 
@@ -353,6 +359,19 @@ describe('parts', () => {
     expect(results.every(({ result }) => result === 'incomplete')).toBe(true);
     expect(mergeResults(results)).toMatchObject({ result: 'passed', executions, outcomes });
     expect(() => mergeResults(results.slice(1))).toThrow('those of all shards');
+    // A shard is the same executions, however many threads explore it.
+    for (const [at, workers] of [3, 2, 1].entries()) {
+      const part = await exploreInWorkers({ module, name: 'right' }, { reduction, shard: `${at + 1}/3`, workers });
+      expect(countsOf(part)).toEqual(countsOf(results[at]!));
+    }
+  });
+
+  it('a shard for which there is no part is explored: nothing is in it', async () => {
+    const { right } = (await import(module)) as { right: Scenario };
+    const shard = '900/900';
+    const alone = await explore(right, { shard });
+    expect(alone).toMatchObject({ executions: 0, shard: { exhausted: true } });
+    expect(await exploreInWorkers({ module, name: 'right' }, { shard })).toEqual(alone);
   });
 
   it('a failure in one is the failure of all', async () => {
