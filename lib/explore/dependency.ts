@@ -7,7 +7,8 @@
  * All that the oracle looks at is one thing, MEMORY, and a driver's own table is part of it: steps that change any of it are never exchanged, so each
  * state that the oracle could tell from another is met with and without the reduction.
  *
- * That the table is right is tested by its results: with and without the reduction the same outcomes and the same violations (test/explore).
+ * That the table is right is tested by its results, with and without the reduction the same outcomes and the same violations, and by steps that change places where
+ * it says that they may (test/explore).
  */
 import {
   HOST,
