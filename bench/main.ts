@@ -15,7 +15,7 @@ import { boots } from './boot.js';
 import { explorer } from './explore.js';
 import { intervalTrees, invalidations } from './interval-tree.js';
 import { table, type Comparison } from './measure.js';
-import { sparse, walks } from './simulation.js';
+import { memory, sparse, walks } from './simulation.js';
 import { Yardstick, compileYardstick } from './yardstick.js';
 
 const { values } = parseArgs({
@@ -48,6 +48,7 @@ if (wanted('host')) {
   await walks(c, emit);
   await c.close();
   notes.push(await sparse());
+  notes.push(await memory());
 }
 
 if (wanted('notifiers')) {
