@@ -53,12 +53,15 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     const notModelled: Record<string, number> = {};
     const coverage: Coverage = {};
     const seconds = { wall: 0, guest: 0, simulation: 0, generation: 0 };
+    const booted = guest.cpuSeconds();
+    let simulationCpu = 0;
     let [programs, steps, diverged, told] = [0, 0, 0, performance.now()];
 
     const report = (): Report => ({
       version: 1,
       ...{ kernel, release: machine.release, seed, length, programs, steps, diverged, notModelled, coverage },
       seconds: { ...seconds, wall: (performance.now() - began) / 1000 },
+      cpuSeconds: { guest: guest.cpuSeconds() - booted, simulation: simulationCpu },
       failures: [...found.values()],
     });
     const timed = async <T>(part: keyof typeof seconds, work: () => T | Promise<T>): Promise<T> => {
@@ -96,7 +99,10 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
         if (options.record !== undefined)
           appendFileSync(options.record, `${JSON.stringify({ index, program, log })}\n`);
         seconds.guest += milliseconds / 1000;
+        const before = process.cpuUsage();
         const execution = await timed('simulation', () => simulation.run(program));
+        const { user, system } = process.cpuUsage(before);
+        simulationCpu += (user + system) / 1e6;
         programs++;
         steps += program.steps.length;
         for (const [step, lines] of log.entries())
@@ -119,13 +125,15 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       if (found.size < options.failures) await feed();
     }
 
+    // While there is a machine to ask, and nothing in it but the programs.
+    const result = report();
     const failures: Failure[] = [];
     for (const failure of found.values()) {
       progress(`shrinking program ${failure.index}: ${failure.kind}`);
       failures.push(await shrunk(failure, guest, simulation));
     }
     const complaints = await guest.close();
-    return { report: { ...report(), failures }, complaints };
+    return { report: { ...result, failures }, complaints };
   } catch (error) {
     await guest.kill();
     throw error;

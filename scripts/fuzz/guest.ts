@@ -1,5 +1,5 @@
 /** A machine that runs programs of the differential test, one boot for many. */
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -14,6 +14,9 @@ import { runInVm, type VmResult } from '../vm/run.js';
 
 /** A program takes a fraction of a second; one that takes as long as this many seconds hangs. */
 const PATIENCE = 120;
+
+/** USER_HZ, in which /proc counts: 100 wherever there is an x86 or an ARM. */
+const CLOCK_TICKS = 100;
 
 /** V8's flags in a guest: without other threads, which the guest has no processor for. */
 const NODE_FLAGS = ['--single-threaded', '--no-warnings'];
@@ -36,6 +39,7 @@ export class Guest {
   readonly #abort: AbortController;
   readonly #waiting: Map<number, Waiting>;
   readonly #slowness: number;
+  readonly #pid: number;
   #files = 0;
   #tag = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -47,6 +51,7 @@ export class Guest {
     abort: AbortController;
     waiting: Map<number, Waiting>;
     slowness: number;
+    pid: number;
   }) {
     this.machine = parts.machine;
     this.#folder = parts.folder;
@@ -54,6 +59,7 @@ export class Guest {
     this.#abort = parts.abort;
     this.#waiting = parts.waiting;
     this.#slowness = parts.slowness;
+    this.#pid = parts.pid;
   }
 
   /** @throws VmError if the machine does not get as far as to run programs */
@@ -71,6 +77,7 @@ export class Guest {
       waiting.get(index)?.resolve({ log, milliseconds });
       waiting.delete(index);
     };
+    let qemu = 0;
     const ended = runInVm({
       kernel,
       cpus: 1,
@@ -82,7 +89,10 @@ export class Guest {
       stdout: (chunk) => lines.push(chunk).forEach((line) => hear(JSON.parse(line) as FromGuest)),
       stderr: output,
       progress,
-      onBoot: (boot) => progress(`${kernel}: Linux ${boot.kernelRelease} under ${boot.accelerator} (${boot.reason})`),
+      onBoot: ({ pid, kernelRelease, accelerator, reason }) => {
+        qemu = pid;
+        progress(`${kernel}: Linux ${kernelRelease} under ${accelerator} (${reason})`);
+      },
     }).finally(() => rmSync(folder, { recursive: true }));
     const early = ended.then((result): never => {
       const splats = result.splats.map((splat) => `\n${splat}`).join('');
@@ -90,7 +100,7 @@ export class Guest {
     });
     const machine = await Promise.race([greeted, early]);
     const { slowness } = kernelNamed(kernel);
-    const guest = new Guest({ machine, folder, ended, abort, waiting, slowness });
+    const guest = new Guest({ machine, folder, ended, abort, waiting, slowness, pid: qemu });
     early.catch((error: unknown) => {
       clearTimeout(guest.#timer);
       for (const { reject } of waiting.values()) reject(error);
@@ -111,6 +121,13 @@ export class Guest {
     this.#watch();
     this.#send({ kind: 'programs', programs: numbered });
     return results;
+  }
+
+  /** Seconds of processors that the machine has taken since its start, as long as it runs: on an emulated processor it is these that programs cost. */
+  cpuSeconds(): number {
+    // utime and stime; what comes before them is in parentheses, and may be anything.
+    const fields = readFileSync(`/proc/${this.#pid}/stat`, 'utf8').replace(/^.*\)/s, '').trim().split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS;
   }
 
   /** @returns what the kernel complains of: nothing, if all is well */

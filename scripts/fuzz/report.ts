@@ -34,6 +34,11 @@ export interface Report {
     readonly simulation: number;
     readonly generation: number;
   };
+  /**
+   * Seconds of processors, of what `seconds` has by the clock: fairer where other programs run beside. Of the machine all that QEMU takes once it has booted,
+   * of the simulation the compiler's and the collector's threads too. Reports from before there was such a count have none.
+   */
+  readonly cpuSeconds?: { readonly guest: number; readonly simulation: number };
   readonly coverage: Coverage;
   readonly failures: readonly Failure[];
 }
@@ -60,9 +65,14 @@ export function mergeReports(reports: readonly Report[]): Report {
     }
   }
   const total = (field: 'programs' | 'steps' | 'diverged') => reports.reduce((all, report) => all + report[field], 0);
+  const cpu = (field: 'guest' | 'simulation') =>
+    reports.reduce((all, { cpuSeconds }) => all + (cpuSeconds?.[field] ?? NaN), 0);
+  const cpuSeconds = { guest: cpu('guest'), simulation: cpu('simulation') };
+  const { cpuSeconds: _, ...others } = first;
   const time = (field: keyof Report['seconds']) => reports.reduce((all, report) => all + report.seconds[field], 0);
   return {
-    ...first,
+    ...others,
+    ...(Number.isNaN(cpuSeconds.guest) ? {} : { cpuSeconds }),
     programs: total('programs'),
     steps: total('steps'),
     diverged: total('diverged'),
@@ -78,12 +88,19 @@ export function mergeReports(reports: readonly Report[]): Report {
   };
 }
 
-export function rates({ programs, seconds }: Report): string {
+export function rates({ programs, seconds, cpuSeconds }: Report): string {
   const perSecond = (time: number) => (time === 0 ? '-' : (programs / time).toFixed(1));
-  const ratio = seconds.simulation === 0 ? '-' : (seconds.guest / seconds.simulation).toFixed(0);
+  const times = (guest: number, simulation: number) =>
+    simulation === 0 ? '-' : `${(guest / simulation).toFixed(0)} times as many`;
+  const perProgram = (cpu: number) => (programs === 0 ? '-' : `${((1000 * cpu) / programs).toFixed(1)} ms`);
+  const byCpu =
+    cpuSeconds === undefined
+      ? ''
+      : `; of a processor a program takes ${perProgram(cpuSeconds.guest)} in the machine and ${perProgram(cpuSeconds.simulation)} ` +
+        `in the simulation (${times(cpuSeconds.guest, cpuSeconds.simulation)})`;
   return (
     `${perSecond(seconds.wall)} programs/s in all; in the guest ${perSecond(seconds.guest)}, ` +
-    `in the simulation ${perSecond(seconds.simulation)} (${ratio} times as many), made ${perSecond(seconds.generation)}`
+    `in the simulation ${perSecond(seconds.simulation)} by the clock (${times(seconds.guest, seconds.simulation)}), made ${perSecond(seconds.generation)}${byCpu}`
   );
 }
 

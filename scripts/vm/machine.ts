@@ -15,8 +15,8 @@ export interface MachineOptions {
   readonly stdout: OutputSink;
   readonly stderr: OutputSink;
   readonly console: OutputSink;
-  /** Called with uname -r when the first program runs, before the command's output. */
-  readonly onBoot: (release: string) => void;
+  /** Called with uname -r and QEMU's process when the first program runs, before the command's output. */
+  readonly onBoot: (release: string, pid: number) => void;
   /** Limit for reaching the first program, milliseconds. */
   readonly bootTimeout: number;
   /** Limit for the whole run, milliseconds; undefined: none. */
@@ -123,7 +123,7 @@ class MachineRun {
       case 'boot':
         this.#release = message.release;
         this.#times.boot = now;
-        this.#options.onBoot(message.release);
+        this.#options.onBoot(message.release, this.#qemu.pid!);
         this.#qemu.streams.control.write(encodeJob(this.#options.job));
         break;
       case 'started':

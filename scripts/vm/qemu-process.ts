@@ -13,6 +13,8 @@ export interface QemuStreams {
 
 export interface QemuProcess {
   readonly streams: QemuStreams;
+  /** undefined: it could not be started, and `ended` says why. */
+  readonly pid: number | undefined;
   /** Settles when QEMU has ended and all its streams are read; what QEMU itself printed, and how it ended. */
   readonly ended: Promise<{ readonly status: string; readonly messages: string }>;
   readonly kill: () => void;
@@ -51,6 +53,7 @@ export function startQemu(program: string, args: readonly string[], env: NodeJS.
     });
   });
   return {
+    pid: child.pid,
     streams: {
       console: stream(child, 3),
       control: stream(child, 4),

@@ -63,7 +63,7 @@ export interface VmOptions {
   readonly stderr?: OutputSink;
   readonly console?: OutputSink;
   readonly progress?: Progress;
-  readonly onBoot?: (info: BootInfo) => void;
+  readonly onBoot?: (info: BootInfo & { readonly pid: number }) => void;
 }
 
 export interface BootInfo extends AcceleratorChoice {
@@ -182,7 +182,7 @@ export async function runInVm(options: VmOptions): Promise<VmResult> {
       stdout: options.stdout ?? ignore,
       stderr: options.stderr ?? ignore,
       console: options.console ?? ignore,
-      onBoot: (kernelRelease) => options.onBoot?.({ kernelRelease, ...choice }),
+      onBoot: (kernelRelease, pid) => options.onBoot?.({ kernelRelease, pid, ...choice }),
       bootTimeout: (options.bootTimeout ?? description.bootTimeout) * 1000,
       timeout: options.timeout === undefined ? undefined : options.timeout * 1000,
       signal,

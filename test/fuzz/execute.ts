@@ -129,7 +129,9 @@ function withProcess(world: World, step: ProcessStep, process: Process): Answer 
       const { length, protection } = step;
       const flags = BACKING[step.backing] | MAP_FIXED | step.flags;
       const options = { address, protection, flags };
-      return space.mmap(length, file === undefined ? options : { ...options, file, offset: step.offset ?? 0 }).then(where);
+      return space
+        .mmap(length, file === undefined ? options : { ...options, file, offset: step.offset ?? 0 })
+        .then(where);
     }
     case 'munmap':
       return space.munmap(WINDOW + step.at, step.length);

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import * as hmm from 'node-hmm';
 import { describe, expect, it } from 'vitest';
-import { mergeReports, type Report } from '../../scripts/fuzz/report.js';
+import { mergeReports, rates, type Report } from '../../scripts/fuzz/report.js';
 import { sketches } from './arbitraries.js';
 import { difference, sideBySide } from './compare.js';
 import { FAULTS } from './faults.js';
@@ -154,6 +154,16 @@ describe('reports', () => {
         coverage: { a: 3, b: 5 },
       }),
     );
+  });
+
+  it('have the time of processors only if all have it', () => {
+    const cpuSeconds = { guest: 5, simulation: 0.5 };
+    const merged = mergeReports([report(3, { cpuSeconds }), report(4, { cpuSeconds })]);
+    expect(merged.cpuSeconds).toEqual({ guest: 10, simulation: 1 });
+    expect(rates({ ...merged, programs: 10 })).toContain(
+      'a program takes 1000.0 ms in the machine and 100.0 ms in the simulation (10 times as many)',
+    );
+    expect(mergeReports([report(3, { cpuSeconds }), report(4)])).not.toHaveProperty('cpuSeconds');
   });
 
   it('of different campaigns do not', () => {

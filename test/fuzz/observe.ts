@@ -136,7 +136,8 @@ export class Pages {
       }
       // Where a hugetlb page is missing each entry has the order, and its offset in the huge page for a frame.
       const by = (high & ORDER_HIGH) === 0 ? 0 : 1;
-      for (let next = low + by; page < end && words[2 * page + 1] === high && words[2 * page] === next; page++) next += by;
+      for (let next = low + by; page < end && words[2 * page + 1] === high && words[2 * page] === next; page++)
+        next += by;
     }
     runs[at] = end;
     this.#runCount = at / RUN_WORDS;

@@ -24,9 +24,11 @@ const PROGRAMS = 1000;
 const LENGTH = 40;
 const SEED = 1;
 
+const NEWEST = '6.12.0';
+
 /** A kernel that can do everything. */
 const MACHINE: Machine = {
-  release: '6.12.0',
+  release: NEWEST,
   devices: [
     { kind: 'private', capacity: 16_384 },
     { kind: 'private', capacity: 16_384 },
@@ -36,11 +38,22 @@ const MACHINE: Machine = {
   exclusive: true,
 };
 
-const sound = new Simulation(MACHINE);
-const known: { readonly program: Program; readonly log: Log }[] = [];
+interface Known {
+  readonly program: Program;
+  readonly log: Log;
+}
+
+/** By release, the simulation as it is, and what it has shown. */
+const references = new Map<string, { readonly sound: Simulation; readonly known: Known[] }>();
 
 /** The index-th program, and what the simulation as it is shows of it. */
-async function expected(index: number): Promise<(typeof known)[number]> {
+async function expected(release: string, index: number): Promise<Known> {
+  let reference = references.get(release);
+  if (reference === undefined) {
+    reference = { sound: new Simulation({ ...MACHINE, release }), known: [] };
+    references.set(release, reference);
+  }
+  const { sound, known } = reference;
   while (known.length <= index) {
     const capabilities = { devices: MACHINE.devices.map(({ kind }) => kind), exclusive: MACHINE.exclusive };
     const program = programOf(SEED, known.length, LENGTH, capabilities);
@@ -54,9 +67,10 @@ async function hunt(fault: Fault, root: string, folder: string): Promise<Found> 
   const copy = (await import(pathToFileURL(path.join(folder, 'dist', 'test', 'fuzz', 'simulate.js')).href)) as {
     readonly Simulation: typeof Simulation;
   };
-  const faulty = new copy.Simulation(MACHINE);
+  const { release = NEWEST } = fault;
+  const faulty = new copy.Simulation({ ...MACHINE, release });
   for (let index = 0; index < PROGRAMS; index++) {
-    const { program, log } = await expected(index);
+    const { program, log } = await expected(release, index);
     const divergence = difference(log, await faulty.run(program));
     if (divergence === null) continue;
     return { name: fault.name, after: index + 1, step: program.steps[divergence.step]?.op ?? 'the end' };

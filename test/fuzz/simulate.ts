@@ -19,19 +19,21 @@ export class Simulation {
     // Most of what an error costs is the trace of its stack, and a program meets a dozen that are answers, of which nobody reads it.
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
+    let fault: unknown;
     try {
       return await this.#execute(program);
-    } catch {
-      // It is a fault, then: once more, with the trace.
+    } catch (error) {
+      fault = error;
     } finally {
       Error.stackTraceLimit = limit;
     }
+    // Once more, with the trace.
     try {
       await this.#execute(program);
     } catch (error) {
       return { log: [[`the simulation threw ${error instanceof Error ? error.stack : String(error)}`]] };
     }
-    return { log: [['the simulation threw, but not when the program ran again']] };
+    return { log: [[`the simulation threw ${String(fault)}, but not when the program ran again`]] };
   }
 
   async #execute(program: Program): Promise<Execution> {

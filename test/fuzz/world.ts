@@ -193,7 +193,14 @@ export class World {
     const mirror = await process.space.mirror(on, { start, length });
     this.#usesDevices = true;
     const name = `m${slot}`;
-    this.mirrors.set(slot, { name, process, mirror, start, end: start + length, table: Buffer.alloc((length / PAGE) * 8) });
+    this.mirrors.set(slot, {
+      name,
+      process,
+      mirror,
+      start,
+      end: start + length,
+      table: Buffer.alloc((length / PAGE) * 8),
+    });
   }
 
   async unmirror(slot: number, { mirror }: Mirrored): Promise<void> {
