@@ -13,7 +13,9 @@ import type { Scheduler, StepView, TaskView } from '../../dist/lib/scheduler.js'
 export interface Explorer {
   readonly dependency: typeof Dependency;
   readonly options: typeof Options;
-  readonly search: typeof Searches;
+  readonly search: {
+    newSearch(scenario: Scenario, settings: Options.Settings, trace: boolean): Searches.Search;
+  };
 }
 
 interface Step {
