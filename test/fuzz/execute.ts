@@ -201,9 +201,6 @@ function contents({ seed, length }: { readonly seed: number; readonly length: nu
   return bytes;
 }
 
-/** In an entry: beyond all memory, so that no page is there. */
-const NO_FRAME = 1n << 44n;
-
 type NotifierStep = Extract<Step, { readonly op: 'remove' | 'begin' | 'retry' | 'fault' | 'driver' }>;
 
 async function withNotifier(world: World, step: NotifierStep): Promise<string | void> {
@@ -233,8 +230,7 @@ async function withNotifier(world: World, step: NotifierStep): Promise<string | 
       if (step.fresh) watch.sequence = await notifier.readBegin();
       range.notifierSequence = watch.sequence;
       const text = await answer(() => world.hmm.rangeFault(range, { snapshot: step.snapshot }));
-      const { start, pfns } = range;
-      watch.kept = text === 'ok' ? { start, pfns, invalidated: new Uint8Array(pfns.length) } : null;
+      watch.kept = text === 'ok' ? { start: range.start, pfns: range.pfns } : null;
       // What the entries are beside is the page table as it is now.
       await world.look(process);
       return `${text}; ${entriesText(range.pfns, pageOf(range.start), process.pages)}`;
@@ -246,8 +242,6 @@ async function withNotifier(world: World, step: NotifierStep): Promise<string | 
       const device = world.hmm.devices[step.device % world.hmm.devices.length]!;
       const address = kept.start + index * PAGE + (step.at % PAGE);
       const entries = kept.pfns.slice(index, index + 1);
-      // Where an invalidation has been there may be another page, or the same frame once more, given out anew: whichever the allocator likes.
-      if (kept.invalidated[index] === 1) entries[0] = entries[0]! | NO_FRAME;
       if (!step.write) return bytesText(await device.read(process.space, address, 1, entries));
       return device.write(process.space, address, Uint8Array.of(0x5a), entries);
     }

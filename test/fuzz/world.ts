@@ -32,18 +32,6 @@ export interface Process {
   pagesText: string;
 }
 
-/** What a driver would have in its page table, for whole pages from `start`. */
-export interface Kept {
-  readonly start: number;
-  readonly pfns: BigUint64Array;
-  /** By page: an invalidation has covered it since. */
-  readonly invalidated: Uint8Array;
-}
-
-function invalidate({ start, invalidated }: Kept, range: { readonly start: number; readonly end: number }): void {
-  invalidated.fill(1, Math.max(0, (range.start - start) / PAGE), Math.max(0, (range.end - start) / PAGE));
-}
-
 export interface Watch {
   readonly process: Process;
   readonly notifier: IntervalNotifier;
@@ -52,7 +40,7 @@ export interface Watch {
   /** What readBegin() gave last; 0, which no sequence is, before that. */
   sequence: number;
   /** The outputs of the last call of hmm_range_fault that succeeded. */
-  kept: Kept | null;
+  kept: { readonly start: number; readonly pfns: BigUint64Array } | null;
   /**
    * A callback has begun to remove it. Whether it is still told of the rest of the operation is a matter of time, so what it is told from
    * then on is left out.
@@ -174,8 +162,6 @@ export class World {
     const notifier = await process.space.insertIntervalNotifier(start, length, {
       invalidate: (range, sequence) => {
         if (removal.begun) return undefined;
-        const watch = this.watches.get(slot);
-        if (watch?.removal === removal && watch.kept !== null) invalidate(watch.kept, range);
         this.say(eventText(`n${slot}`, range, sequence));
         return calls++ === 0 && reaction !== undefined ? this.#react(reaction, process, start, length) : undefined;
       },
