@@ -230,7 +230,8 @@ async function withNotifier(world: World, step: NotifierStep): Promise<string | 
       if (step.fresh) watch.sequence = await notifier.readBegin();
       range.notifierSequence = watch.sequence;
       const text = await answer(() => world.hmm.rangeFault(range, { snapshot: step.snapshot }));
-      watch.kept = text === 'ok' ? { start: range.start, pfns: range.pfns } : null;
+      const left = new Uint8Array(range.pfns.length);
+      watch.kept = text === 'ok' ? { start: range.start, pfns: range.pfns, left } : null;
       // What the entries are beside is the page table as it is now.
       await world.look(process);
       return `${text}; ${entriesText(range.pfns, pageOf(range.start), process.pages)}`;
@@ -242,6 +243,11 @@ async function withNotifier(world: World, step: NotifierStep): Promise<string | 
       const device = world.hmm.devices[step.device % world.hmm.devices.length]!;
       const address = kept.start + index * PAGE + (step.at % PAGE);
       const entries = kept.pfns.slice(index, index + 1);
+      // A frame that went, and has come back by chance, would be taken for the page that it was; where it did not, the driver is told.
+      await world.look(process);
+      const entry = entriesText(entries, pageOf(address), process.pages);
+      if (kept.left[index] === 1 && process.space.alive && entry.endsWith('=') && (!step.write || entry.includes('W')))
+        return `ESTALE at ${place(kept.start + index * PAGE)}`;
       if (!step.write) return bytesText(await device.read(process.space, address, 1, entries));
       return device.write(process.space, address, Uint8Array.of(0x5a), entries);
     }

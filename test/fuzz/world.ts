@@ -39,8 +39,8 @@ export interface Watch {
   readonly length: number;
   /** What readBegin() gave last; 0, which no sequence is, before that. */
   sequence: number;
-  /** The outputs of the last call of hmm_range_fault that succeeded. */
-  kept: { readonly start: number; readonly pfns: BigUint64Array } | null;
+  /** The outputs of the last call of hmm_range_fault that succeeded, and of which of its pages another frame has been seen since. */
+  kept: { readonly start: number; readonly pfns: BigUint64Array; readonly left: Uint8Array } | null;
   /**
    * A callback has begun to remove it. Whether it is still told of the rest of the operation is a matter of time, so what it is told from
    * then on is left out.
@@ -297,6 +297,7 @@ export class World {
       changed = pages.changed() || changed;
     }
     if (!changed) return;
+    for (const { kept, process } of this.watches.values()) if (kept !== null) markLeft(kept, process);
     const texts = Pages.texts(present.map(({ pages }) => pages));
     for (const [index, process] of present.entries()) {
       const text = texts[index]!;
@@ -313,6 +314,15 @@ export class World {
       mirrored.table = bytes;
       this.say(`${name} table ${entriesText(entries, pageOf(start), process.pages)}`);
     }
+  }
+}
+
+/** Notes the pages that have another frame than a driver believes. */
+function markLeft({ start, pfns, left }: NonNullable<Watch['kept']>, { pages }: Process): void {
+  const words = new Int32Array(pfns.buffer, pfns.byteOffset, 2 * pfns.length);
+  const first = pageOf(start);
+  for (let page = 0; page < pfns.length; page++) {
+    if (pages.beside(words[2 * page]!, words[2 * page + 1]!, first + page) === ' !') left[page] = 1;
   }
 }
 
