@@ -11,7 +11,7 @@ import { difference, sideBySide } from './compare.js';
 import { FAULTS } from './faults.js';
 import { programOf } from './generate.js';
 import type { Found } from './planted.js';
-import { PROGRAM_VERSION, checkProgram, type Program, type Step } from './program.js';
+import { PAGE, PROGRAM_VERSION, checkProgram, type Program, type Step } from './program.js';
 import { resolve, type Capabilities } from './resolve.js';
 import { shrink } from './shrink.js';
 import { Simulation } from './simulate.js';
@@ -65,6 +65,33 @@ describe('programs', () => {
       }),
       { seed: 1, numRuns: 30 },
     );
+  });
+
+  it('take a frame that has gone and come back for another one, because on a kernel it would be', async () => {
+    const at = { space: 0, at: 0, length: PAGE };
+    const steps: Step[] = [
+      { op: 'mmap', ...at, protection: hmm.PROT_READ | hmm.PROT_WRITE, backing: 'private', flags: 0 },
+      { op: 'write', space: 0, at: 0, length: 1, seed: 0 },
+      { op: 'insert', ...at, slot: 0 },
+      {
+        op: 'fault',
+        slot: 0,
+        at: 0,
+        length: PAGE,
+        snapshot: true,
+        flags: 'none',
+        mask: 'none',
+        requests: [],
+        fresh: true,
+      },
+    ];
+    const driver: Step = { op: 'driver', slot: 0, device: 2, at: 0, write: false };
+    const drop: Step = { op: 'madvise', ...at, advice: hmm.MADV_DONTNEED };
+    const last = async (...all: Step[]) =>
+      (await new Simulation(MACHINE).run(program(...all))).log[all.length - 1]?.[0];
+    expect(await last(...steps, driver)).toBe('= 1 x 0');
+    // The frame freed last is the one given out next, here.
+    expect(await last(...steps, drop, steps[1]!, driver)).toBe('= ESTALE at +0x0');
   });
 
   it('show the same twice on the simulation, and leave nothing of a device in use', async () => {
