@@ -44,7 +44,7 @@ int mirror_range_fault_once(struct mm_struct *mm, struct hmm_range *range, bool 
 		if (ret)
 			goto put_mm;
 	}
-	ret = hmm_range_fault(range);
+	ret = mirror_walk_range(mm, range);
 unlock_mmap:
 	mmap_read_unlock(mm);
 put_mm:

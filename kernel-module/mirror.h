@@ -275,6 +275,9 @@ void mirror_page_table_read_locked(struct mirror_notifier *notifier, unsigned lo
 void mirror_page_table_clear_locked(struct mirror_notifier *notifier, unsigned long start, unsigned long last);
 void mirror_page_table_destroy(struct mirror_notifier *notifier);
 
+/* walk.c */
+int mirror_walk_range(struct mm_struct *mm, const struct hmm_range *range);
+
 /* fault.c */
 
 /* One run of the loop of Documentation/mm/hmm.rst over [start, end). Of the steps those that are NULL are left out. */

@@ -46,7 +46,7 @@ const TOO_SLOW = 8;
 const SHORT: readonly Suite[] = [
   {
     name: 'conformance',
-    folders: ['mirror', 'device-access', 'device-memory', 'exclusive'].map(
+    folders: ['mirror', 'device-access', 'device-memory', 'exclusive', 'hugetlb'].map(
       (name) => `test/conformance/${name}.test.ts`,
     ),
     prefix: ['taskset', '1'],
