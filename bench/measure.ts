@@ -1,4 +1,7 @@
 /** Measuring side by side: the two take turns in one run, so that a machine that slows down slows both. */
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 export interface Comparison {
   readonly name: string;
@@ -73,6 +76,23 @@ export async function compare(
     theirs: quantile(b, 0.5),
     ratio: { low: quantile(ratios, 0.25), median: quantile(ratios, 0.5), high: quantile(ratios, 0.75) },
   };
+}
+
+let collectGarbage: (() => void) | null = null;
+
+/** Of JavaScript's heap and its arrays, without what is garbage by now. */
+export async function bytesInUse(): Promise<number> {
+  if (collectGarbage === null) {
+    setFlagsFromString('--expose-gc');
+    collectGarbage = runInNewContext('gc') as () => void;
+  }
+  // Memory of arrays is given back beside the program, after a collection: the next one waits for it.
+  for (let times = 0; times < 3; times++) {
+    collectGarbage();
+    await setImmediate();
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 /** Nanoseconds that `work` takes, divided by `units`. */

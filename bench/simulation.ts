@@ -1,6 +1,6 @@
 /** On this machine: the simulation's walks beside copying as many entries, and beside the running kernel's own page table file. */
 import { HMM_PFN_REQ_FAULT, HMM_PFN_REQ_WRITE, HmmRange, MADV_DONTNEED, openHmm } from '../lib/index.js';
-import { compare, timed, type Comparison } from './measure.js';
+import { bytesInUse, compare, timed, type Comparison } from './measure.js';
 import type { Yardstick } from './yardstick.js';
 
 const BASE = 2 ** 40;
@@ -101,26 +101,21 @@ export async function memory(): Promise<string> {
   await using hmm = await openHmm({ backend: 'simulation' });
   const space = await hmm.createAddressSpace();
   await space.mmap(PAGES * PAGE, { address: BASE });
-  const used = (): number => {
-    const { heapUsed, external } = process.memoryUsage();
-    return heapUsed + external;
-  };
   const notifier = await space.insertIntervalNotifier(BASE, PAGES * PAGE, { invalidate: () => undefined });
   const defaultFlags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
   const range = new HmmRange({ notifier, start: BASE, end: BASE + PAGES * PAGE, defaultFlags });
   range.notifierSequence = await notifier.readBegin();
-  const before = used();
+  const before = await bytesInUse();
   await hmm.rangeFault(range);
-  const mapped = used();
+  const mapped = await bytesInUse();
   const operations = Array.from({ length: PAGES }, (_, page) => ({
     op: 'write' as const,
     address: BASE + page * PAGE,
     bytes: Uint8Array.of(1),
   }));
-  const ready = used();
-  const results = await space.run(operations);
-  const stored = used();
-  const failed = results.find(({ error }) => error !== undefined);
+  const ready = await bytesInUse();
+  const failed = (await space.run(operations)).find(({ error }) => error !== undefined);
+  const stored = await bytesInUse();
   if (failed !== undefined) throw failed.error!;
   const perPage = (bytes: number): string => (bytes / PAGES).toFixed(0);
   return (
@@ -134,13 +129,12 @@ export async function sparse(): Promise<string> {
   const WALKED = 16;
   await using hmm = await openHmm({ backend: 'simulation' });
   const space = await hmm.createAddressSpace();
-  const before = process.memoryUsage();
+  const before = await bytesInUse();
   const making = await timed(1e6, async () => {
     await space.mmap(1024 * GiB, { address: BASE });
     for (let at = 0; at < 1024; at++) await space.write(BASE + at * GiB, Uint8Array.of(1));
   });
-  const after = process.memoryUsage();
-  const grown = (after.heapUsed + after.external - before.heapUsed - before.external) / 2 ** 20;
+  const grown = ((await bytesInUse()) - before) / 2 ** 20;
   const notifier = await space.insertIntervalNotifier(BASE, 1024 * GiB, { invalidate: () => undefined });
   const walking = await timed(1e6, async () => {
     for (let at = 0; at < WALKED; at++) {
