@@ -237,6 +237,7 @@ void mirror_notifiers_release(struct mirror_context *context)
 	 */
 	xa_for_each(&context->notifiers, id, notifier)
 		notifier_quiesce(notifier);
+	context->recent = NULL;
 	xa_for_each(&context->notifiers, id, notifier) {
 		xa_erase(&context->notifiers, id);
 		notifier_unregister(notifier);
