@@ -76,51 +76,31 @@ static void query_locations(const unsigned long *pfns, u8 *locations, unsigned l
 	query_each_location(pfns, locations, count, &stretch);
 }
 
-/* copy_to_user() of an array that is a few words long, where the call would cost more than the copy. */
-static int query_put_words(u64 __user *to, const u64 *from, unsigned long count)
+/*
+ * copy_to_user() of an array of words or of bytes. For a few of them the call would cost more than the copy.
+ * size: of an element, sizeof(u64) or sizeof(u8), constant where it is called.
+ */
+static __always_inline int query_out(u64 to, const void *from, unsigned long count, size_t size)
 {
-	if (!user_write_access_begin(to, count * sizeof(*to)))
+	void __user *user = u64_to_user_ptr(to);
+	unsigned long index;
+
+	if (count > QUERY_INLINE_PAGES)
+		return copy_to_user(user, from, count * size) ? -EFAULT : 0;
+	if (!user_write_access_begin(user, count * size))
 		return -EFAULT;
-	for (; count; count--)
-		unsafe_put_user(*from++, to++, fault);
+	for (index = 0; index < count; index++) {
+		if (size == sizeof(u64))
+			unsafe_put_user(((const u64 *)from)[index], (u64 __user *)user + index, fault);
+		else
+			unsafe_put_user(((const u8 *)from)[index], (u8 __user *)user + index, fault);
+	}
 	user_write_access_end();
 	return 0;
 
 fault:
 	user_write_access_end();
 	return -EFAULT;
-}
-
-static int query_put_bytes(u8 __user *to, const u8 *from, unsigned long count)
-{
-	if (!user_write_access_begin(to, count))
-		return -EFAULT;
-	for (; count; count--)
-		unsafe_put_user(*from++, to++, fault);
-	user_write_access_end();
-	return 0;
-
-fault:
-	user_write_access_end();
-	return -EFAULT;
-}
-
-static int query_words_out(u64 to, const void *from, unsigned long count)
-{
-	u64 __user *user = u64_to_user_ptr(to);
-
-	if (count <= QUERY_INLINE_PAGES)
-		return query_put_words(user, from, count);
-	return copy_to_user(user, from, count * sizeof(*user)) ? -EFAULT : 0;
-}
-
-static int query_bytes_out(u64 to, const u8 *from, unsigned long count)
-{
-	u8 __user *user = u64_to_user_ptr(to);
-
-	if (count <= QUERY_INLINE_PAGES)
-		return query_put_bytes(user, from, count);
-	return copy_to_user(user, from, count) ? -EFAULT : 0;
 }
 
 static int query_copy_out(const struct query_run *run, const struct hmm_mirror_query *args, unsigned long count)
@@ -129,14 +109,14 @@ static int query_copy_out(const struct query_run *run, const struct hmm_mirror_q
 
 	if (run->locations) {
 		query_locations(run->fault.pfns, run->locations, count);
-		ret = query_bytes_out(args->locations, run->locations, count);
+		ret = query_out(args->locations, run->locations, count, sizeof(u8));
 	}
 	if (!ret && args->pfns) {
 		mirror_pfns_from_kernel(run->fault.pfns, count);
-		ret = query_words_out(args->pfns, run->fault.pfns, count);
+		ret = query_out(args->pfns, run->fault.pfns, count, sizeof(u64));
 	}
 	if (!ret && run->entries)
-		ret = query_words_out(args->entries, run->entries, count);
+		ret = query_out(args->entries, run->entries, count, sizeof(u64));
 	return ret;
 }
 

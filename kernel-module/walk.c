@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hmm_range_fault() without the one order of locks that it has wrong (6.12; not yet 6.1): where a hugetlb mapping has no page table
- * yet, walk_hugetlb_range() calls hmm_vma_walk_hole() with the lock of the VMA, and a fault that is requested there takes
- * hugetlb_fault_mutex, which all other faults take first. With another thread's fault of that page, and a hole punch that
- * waits to write the VMA's lock, none of the three goes on. (Where there is a table, hmm_vma_walk_hugetlb_entry() lets
- * go of the lock before it faults.)
+ * hmm_range_fault() without the one order of locks that it has wrong (6.12; not yet 6.1): where a hugetlb mapping has no
+ * page table yet, walk_hugetlb_range() calls hmm_vma_walk_hole() with the lock of the VMA, and a fault that is requested
+ * there takes hugetlb_fault_mutex, which all other faults take first. With another thread's fault of that page, and a
+ * hole punch that waits to write the VMA's lock, none of the three goes on. (Where there is a table,
+ * hmm_vma_walk_hugetlb_entry() lets go of the lock before it faults.)
  *
  * So a walk ends before such a page, the page is faulted as it would have been, but without the lock, and the next walk
  * begins with it: it has a table then. What is left of the hole is the time between the two, in which an unshared page
