@@ -80,35 +80,35 @@ export class AddressSpace implements AsyncDisposable, SpaceHandle {
   /** mmap(2): `length` bytes. @returns the address */
   async mmap(length: number, options: MmapOptions = {}): Promise<number> {
     checkKeys(options, 'options', ['address', 'protection', 'flags', 'file', 'offset'] satisfies (keyof MmapOptions)[]);
-    return (await this.#one({ ...options, op: 'mmap', length })) as number;
+    return await this.#one<number>({ ...options, op: 'mmap', length });
   }
 
-  async munmap(address: number, length: number): Promise<void> {
-    await this.#one({ op: 'munmap', address, length });
+  munmap(address: number, length: number): Promise<void> {
+    return this.#one<void>({ op: 'munmap', address, length });
   }
 
-  async mprotect(address: number, length: number, protection: number): Promise<void> {
-    await this.#one({ op: 'mprotect', address, length, protection });
+  mprotect(address: number, length: number, protection: number): Promise<void> {
+    return this.#one<void>({ op: 'mprotect', address, length, protection });
   }
 
-  async madvise(address: number, length: number, advice: number): Promise<void> {
-    await this.#one({ op: 'madvise', address, length, advice });
+  madvise(address: number, length: number, advice: number): Promise<void> {
+    return this.#one<void>({ op: 'madvise', address, length, advice });
   }
 
   /** mremap(2). @returns the new address */
   async mremap(address: number, oldLength: number, newLength: number, options: MremapOptions = {}): Promise<number> {
     checkKeys(options, 'options', ['flags', 'newAddress'] satisfies (keyof MremapOptions)[]);
-    return (await this.#one({ ...options, op: 'mremap', address, oldLength, newLength })) as number;
+    return await this.#one<number>({ ...options, op: 'mremap', address, oldLength, newLength });
   }
 
   /** Loads by a CPU of the process: they fault as a program's do. @throws {HmmError} EFAULT with `address` and `signal` */
-  async read(address: number, length: number): Promise<Uint8Array> {
-    return (await this.#one({ op: 'read', address, length })) as Uint8Array;
+  read(address: number, length: number): Promise<Uint8Array> {
+    return this.#one<Uint8Array>({ op: 'read', address, length });
   }
 
   /** Stores by a CPU of the process, ascending. @throws {HmmError} EFAULT with `address` and `signal`; what lies before it was stored */
-  async write(address: number, bytes: Uint8Array): Promise<void> {
-    await this.#one({ op: 'write', address, bytes });
+  write(address: number, bytes: Uint8Array): Promise<void> {
+    return this.#one<void>({ op: 'write', address, bytes });
   }
 
   /** A batch, in order, at native speed; a failing operation does not stop the rest. One result per operation. */
@@ -125,7 +125,7 @@ export class AddressSpace implements AsyncDisposable, SpaceHandle {
   async createFile(length: number): Promise<MemoryFile> {
     checkInteger(length, 'length');
     const backend = this[BACKEND]('memfd_create');
-    return new MemoryFile(this[SESSION], await backend.createFile(length), (operation) => this.#one(operation));
+    return new MemoryFile(this[SESSION], await backend.createFile(length), (operation) => this.#one<void>(operation));
   }
 
   /** fork(2). The child starts without notifiers. */
@@ -175,11 +175,25 @@ export class AddressSpace implements AsyncDisposable, SpaceHandle {
     return this.#backend;
   }
 
-  async #one(operation: PublicOperation): Promise<number | Uint8Array | undefined> {
-    const checked = checkOperation(this[SESSION], operation, '');
-    const [result] = await this[SESSION].share.settle(this[BACKEND](operation.op).run(0, [checked]));
-    if (result === undefined) throw new Error(`${operation.op}: the backend gave no result`);
-    if (result.error !== undefined) throw result.error;
-    return result.value;
+  /**
+   * A batch of one. Not an async function, nor are those that have nothing to add to it: each would put the answer off by three turns of the
+   * microtasks, and throw a refusal once more.
+   */
+  #one<T extends number | Uint8Array | void>(operation: PublicOperation): Promise<T> {
+    const { share } = this[SESSION];
+    try {
+      const checked = checkOperation(this[SESSION], operation, '');
+      const results = share.settle(this[BACKEND](operation.op).run(0, [checked]));
+      return results instanceof Promise ? results.then(valueOf<T>) : Promise.resolve(valueOf<T>(results));
+    } catch (error) {
+      return share.fail(error);
+    }
   }
+}
+
+/** What a batch of one gave. */
+function valueOf<T>([result]: readonly OperationResult[]): T {
+  if (result === undefined) throw new Error('the backend gave no result');
+  if (result.error !== undefined) throw result.error;
+  return result.value as T;
 }

@@ -248,6 +248,9 @@ export interface BackendMirror {
   atomicAdd(address: number, value: bigint): MaybePromise<bigint>;
   /** Snapshot and device page table of [start, end), both under one sequence. */
   query(start: number, end: number): MaybePromise<MirrorPages>;
-  /** The device page table alone; works when the process has gone. */
-  entries(start: number, end: number): MaybePromise<BigUint64Array>;
+  /**
+   * The device page table alone, without ENTRY_EXCLUSIVE; works when the process has gone.
+   * @param into the array to fill and give back, one entry per page; by default a new one
+   */
+  entries(start: number, end: number, into?: BigUint64Array): MaybePromise<BigUint64Array>;
 }

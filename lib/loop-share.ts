@@ -3,6 +3,8 @@ import type { MaybePromise } from './backend.js';
 /** What operations may cost, one after the other, before the event loop gets a turn; see `settle`. */
 const BUDGET = 2048;
 
+const READY = Promise.resolve();
+
 type Turn = (done: () => void) => void;
 const { setImmediate } = globalThis as { setImmediate?: Turn };
 const nextTurn: Turn = setImmediate ?? ((done) => setTimeout(done, 0));
@@ -30,8 +32,9 @@ export class LoopShare {
   }
 
   /** The same for a failure. */
-  async fail(error: unknown): Promise<never> {
-    await this.settle(undefined);
-    throw error;
+  fail(error: unknown): Promise<never> {
+    return (this.settle(undefined) ?? READY).then(() => {
+      throw error;
+    });
   }
 }

@@ -8,10 +8,10 @@ export class MemoryFile {
   readonly [SESSION]: Session;
   /** @internal */
   readonly [BACKEND]: BackendFile;
-  readonly #run: (operation: PublicOperation) => Promise<unknown>;
+  readonly #run: (operation: PublicOperation) => Promise<void>;
 
   /** @internal */
-  constructor(session: Session, backend: BackendFile, run: (operation: PublicOperation) => Promise<unknown>) {
+  constructor(session: Session, backend: BackendFile, run: (operation: PublicOperation) => Promise<void>) {
     this[SESSION] = session;
     this[BACKEND] = backend;
     this.#run = run;
@@ -23,12 +23,12 @@ export class MemoryFile {
   }
 
   /** ftruncate(2), by the process that created the file: unmaps what lies beyond from every process that maps it. */
-  async truncate(length: number): Promise<void> {
-    await this.#run({ op: 'truncate', file: this, length });
+  truncate(length: number): Promise<void> {
+    return this.#run({ op: 'truncate', file: this, length });
   }
 
   /** fallocate(2) with FALLOC_FL_PUNCH_HOLE: the whole pages inside become holes, unmapped from every process. */
-  async punchHole(offset: number, length: number): Promise<void> {
-    await this.#run({ op: 'punchHole', file: this, offset, length });
+  punchHole(offset: number, length: number): Promise<void> {
+    return this.#run({ op: 'punchHole', file: this, offset, length });
   }
 }

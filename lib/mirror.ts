@@ -3,9 +3,18 @@ import { MAX_ACCESS, type Device } from './device.js';
 import type { EventQueue } from './event-queue.js';
 import { Lock } from './lock.js';
 import { IntervalNotifier, toNotifierRange, type NotifierRange } from './notifier.js';
-import { pageStates, withoutExclusive, type PageState } from './page-state.js';
+import { pageStates, type PageState } from './page-state.js';
 import { BACKEND, SESSION, closedError, type Session, type SpaceHandle } from './session.js';
-import { checkAddend, checkBoolean, checkBytes, checkInteger, checkKeys, checkSpan, orElse } from './validate.js';
+import {
+  checkAddend,
+  checkBoolean,
+  checkBytes,
+  checkEntries,
+  checkInteger,
+  checkKeys,
+  checkSpan,
+  orElse,
+} from './validate.js';
 
 /** An invalidation that emptied a part of a mirror's page table. */
 export interface MirrorEvent extends NotifierRange {
@@ -25,8 +34,12 @@ export interface MirrorEvent extends NotifierRange {
 export interface DevicePageTable {
   /** HMM_PFN_VALID, HMM_PFN_WRITE and the frame of the page at `address`; 0n if the device has no entry. */
   get(address: number): Promise<bigint>;
-  /** One entry per page of [start, end). */
-  entries(start: number, end: number): Promise<BigUint64Array>;
+  /**
+   * One entry per page of [start, end).
+   * @param into where to, at least that many entries, not to be used meanwhile; default: a new array
+   * @returns a new array, or the part of `into` that was filled
+   */
+  entries(start: number, end: number, into?: BigUint64Array): Promise<BigUint64Array>;
 }
 
 export interface MirrorPopulateOptions {
@@ -79,12 +92,13 @@ export class Mirror implements AsyncDisposable {
       get: async (address) => {
         const { pageSize } = this[SESSION].backend;
         const start = checkInteger(address, 'address') - (address % pageSize);
-        return withoutExclusive(await this.#open('device page table').entries(start, start + pageSize))[0]!;
+        return (await this.#open('device page table').entries(start, start + pageSize))[0]!;
       },
-      entries: async (start, end) => {
+      entries: async (start, end, into) => {
         checkRange(start, end);
-        const entries = await this[SESSION].share.settle(this.#open('device page table').entries(start, end));
-        return withoutExclusive(entries);
+        const session = this[SESSION];
+        const part = into === undefined ? undefined : entriesFor(into, Math.ceil((end - start) / session.backend.pageSize));
+        return await session.share.settle(this.#open('device page table').entries(start, end, part));
       },
     };
   }
@@ -279,4 +293,11 @@ export function eventSink(queue: EventQueue<MirrorEvent>, devices: readonly Devi
 function checkRange(start: unknown, end: unknown): void {
   checkInteger(start, 'start');
   checkInteger(end, 'end');
+}
+
+/** The part of a caller's array that takes so many entries. */
+function entriesFor(into: unknown, pages: number): BigUint64Array {
+  const entries = checkEntries(into, 'into');
+  if (entries.length < pages) throw new RangeError(`into must hold ${pages} entries, not ${entries.length}`);
+  return entries.length === pages ? entries : entries.subarray(0, Math.max(0, pages));
 }

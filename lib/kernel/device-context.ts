@@ -4,6 +4,7 @@
  */
 import type { BackendRange, MaybePromise, MirrorPages, PopulateOptions, PopulateResult } from '../backend.js';
 import { MAX_RANGE_PAGES } from '../constants.js';
+import { withoutExclusive } from '../device-entries.js';
 import { ERRNO, HmmError, errorOfErrno } from '../errors.js';
 import {
   ACCESS,
@@ -248,18 +249,21 @@ export class DeviceContext {
     });
   }
 
-  entries(id: number, start: number, end: number): MaybePromise<BigUint64Array> {
+  entries(id: number, start: number, end: number, into?: BigUint64Array): MaybePromise<BigUint64Array> {
     const syscall = 'device page table';
     const pages = this.#query(syscall, id, start, end);
     if (pages <= INLINE_PAGES) {
-      const entries = new BigUint64Array(pages);
+      const entries = into ?? new BigUint64Array(pages);
       const errno = this.#native.query(null, entries);
-      if (errno === undefined) return entries;
+      if (errno === undefined) return withoutExclusive(entries);
       if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, syscall);
     }
     return this.#post(this.#native.queryAsync(false)).then(({ errno, memory }) => {
       check(errno, syscall);
-      return new BigUint64Array(memory[0]!);
+      const entries = withoutExclusive(new BigUint64Array(memory[0]!));
+      if (into === undefined) return entries;
+      into.set(entries);
+      return into;
     });
   }
 

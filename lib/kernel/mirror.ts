@@ -68,8 +68,8 @@ export class KernelMirror implements BackendMirror {
     return this.#context.query(this.#id, start, end);
   }
 
-  entries(start: number, end: number): MaybePromise<BigUint64Array> {
-    return this.#context.entries(this.#id, start, end);
+  entries(start: number, end: number, into?: BigUint64Array): MaybePromise<BigUint64Array> {
+    return this.#context.entries(this.#id, start, end, into);
   }
 
   /** The address space is being closed: requests in flight may be waiting for the lock, and keep the file open until they end. */

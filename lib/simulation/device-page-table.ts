@@ -25,6 +25,7 @@ export class Chunk {
 export class DevicePageTable {
   readonly #chunks = new Map<number, Chunk>();
   readonly #spare: SpareMemory | null;
+  #exclusive = false;
 
   /** @param spare where chunks come from, and go when the machine is over */
   constructor(spare: SpareMemory | null) {
@@ -84,6 +85,7 @@ export class DevicePageTable {
   storeExclusive(start: number, pages: readonly ExclusivePage[]): void {
     const number = Math.floor(start / PMD_SIZE);
     const first = pteIndex(start);
+    this.#exclusive = true;
     pages.forEach((page, index) => {
       if (typeof page === 'string') return;
       let chunk = this.#chunks.get(number);
@@ -94,15 +96,15 @@ export class DevicePageTable {
     });
   }
 
-  /** One entry per page of [start, end). */
-  read(start: number, end: number): BigUint64Array {
-    const entries = new BigUint64Array((end - start) / PAGE);
+  /** One entry per page of [start, end), in `entries`. */
+  read(start: number, end: number, entries: BigUint64Array = new BigUint64Array((end - start) / PAGE)): BigUint64Array {
     for (let at = start; at < end; at = alignDown(at, PMD_SIZE) + PMD_SIZE) {
       const chunk = this.#chunks.get(Math.floor(at / PMD_SIZE));
-      if (chunk === undefined) continue;
       const first = pteIndex(at);
       const count = Math.min(PTES - first, (end - at) / PAGE);
-      entries.set(chunk.entries.subarray(first, first + count), (at - start) / PAGE);
+      const to = (at - start) / PAGE;
+      if (chunk === undefined) entries.fill(0n, to, to + count);
+      else entries.set(count === PTES ? chunk.entries : chunk.entries.subarray(first, first + count), to);
     }
     return entries;
   }
@@ -117,6 +119,11 @@ export class DevicePageTable {
       for (const number of this.#chunks.keys())
         if (number >= first && number < last) this.#clearChunk(number, start, end);
     }
+  }
+
+  /** Whether entries were ever exclusive. */
+  get exclusive(): boolean {
+    return this.#exclusive;
   }
 
   /** Whether nothing was ever put into it, or all of that has gone. */

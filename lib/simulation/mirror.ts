@@ -7,6 +7,7 @@ import { HmmError } from '../errors.js';
 import { MEMORY, reads, writes } from './engine/touch.js';
 import { PAGE, PMD_SIZE, alignDown, pageAlign } from './layout.js';
 import { PAGE_DIRTY } from './frames.js';
+import { withoutExclusive } from '../device-entries.js';
 import { atomicAdd, makeExclusive, tryAtomicAdd } from './mirror-exclusive.js';
 import { HIGH_VALID, HIGH_WRITE, highWord } from './page-table.js';
 import { locationsOf } from './locations.js';
@@ -98,10 +99,12 @@ export class Mirror implements BackendMirror {
     return this.#mm.engine.start('query', this.#query(start, end), 0);
   }
 
-  entries(start: number, end: number): MaybePromise<BigUint64Array> {
+  entries(start: number, end: number, into?: BigUint64Array): MaybePromise<BigUint64Array> {
     this.#checkPages(start, end, 'query');
     this.#mm.engine.touch(reads(MEMORY));
-    return this.#ops.pageTable.read(start, end);
+    const { pageTable } = this.#ops;
+    const entries = pageTable.read(start, end, into);
+    return pageTable.exclusive ? withoutExclusive(entries) : entries;
   }
 
   #migrate(start: number, end: number, toDevice: boolean, syscall: string): MaybePromise<MigrateResult> {

@@ -254,6 +254,32 @@ describe('what the device cannot reach', () => {
   });
 });
 
+it('entries of the device page table in the caller’s array: every one of the range, and nothing beside it', async () => {
+  const { hmm, space } = await bench();
+  // More than are got at once, and with nothing in between.
+  const pages = 1537;
+  await map(space, pages);
+  await space.write(BASE, Uint8Array.of(1));
+  await space.write(BASE + (pages - 1) * PAGE, Uint8Array.of(1));
+  const mirror = await mirrored(hmm, space);
+  await mirror.populate(BASE, BASE + PAGE, { write: true });
+  await mirror.populate(BASE + (pages - 1) * PAGE, BASE + pages * PAGE, { write: true });
+  const junk = 0xdeadn;
+  for (const count of [1, 3, pages]) {
+    const expected = await mirror.pageTable.entries(BASE, BASE + count * PAGE);
+    const into = new BigUint64Array(pages + 1).fill(junk);
+    const filled = await mirror.pageTable.entries(BASE, BASE + count * PAGE, into);
+    expect(filled).toHaveLength(count);
+    expect([filled.buffer, filled.byteOffset]).toEqual([into.buffer, 0]);
+    expect(filled).toEqual(expected);
+    expect(into.subarray(count).every((entry) => entry === junk)).toBe(true);
+  }
+  const short = mirror.pageTable.entries(BASE, BASE + 2 * PAGE, new BigUint64Array(1));
+  await expect(short).rejects.toThrow(new RangeError('into must hold 2 entries, not 1'));
+  const bytes = mirror.pageTable.entries(BASE, BASE + PAGE, new Uint8Array(8) as unknown as BigUint64Array);
+  await expect(bytes).rejects.toThrow(TypeError);
+});
+
 it('two mirrors of one range, of two devices, each have their page table and their events', async () => {
   const { hmm, space } = await bench();
   await map(space, 2);

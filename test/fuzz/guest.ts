@@ -3,13 +3,13 @@
  * what each showed, a JSON object a line. The host writes the files, in order and whole.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openHmm } from 'node-hmm';
 import { execute } from './execute.js';
 import type { FromGuest, ToGuest } from './protocol.js';
 import { Origin } from './origin.js';
+import { checkQuiet } from './quiet.js';
 
 /** Milliseconds between two looks for the next file. */
 const POLL = 10;
@@ -19,10 +19,9 @@ function tell(message: FromGuest): void {
 }
 
 async function main(folder: string): Promise<void> {
-  // A page in another processor's batch of pages for the LRU is not reused after a fork, but copied.
-  if (cpus().length !== 1) throw new Error('the kernel is deterministic enough only on a machine with one processor');
   await using hmm = await openHmm({ backend: 'kernel', callbackTimeout: 60_000 });
   const origin = await Origin.create(hmm);
+  await checkQuiet(origin);
   const { exclusive } = hmm.features;
   const devices = hmm.devices.map(({ kind, capacity }) => ({ kind, capacity }));
   tell({ kind: 'ready', release: hmm.kernelRelease, devices, exclusive });

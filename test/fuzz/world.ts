@@ -55,8 +55,9 @@ export interface Mirrored {
   readonly mirror: Mirror;
   readonly start: number;
   readonly end: number;
-  /** The device's page table when it was last looked at. */
-  table: Buffer;
+  /** The device's page table when it was last looked at, and an array for the next time. */
+  table: BigUint64Array;
+  spare: BigUint64Array;
 }
 
 interface Told {
@@ -179,14 +180,8 @@ export class World {
     const mirror = await process.space.mirror(on, { start, length });
     this.#usesDevices = true;
     const name = `m${slot}`;
-    this.mirrors.set(slot, {
-      name,
-      process,
-      mirror,
-      start,
-      end: start + length,
-      table: Buffer.alloc((length / PAGE) * 8),
-    });
+    const [table, spare] = [new BigUint64Array(length / PAGE), new BigUint64Array(length / PAGE)];
+    this.mirrors.set(slot, { name, process, mirror, start, end: start + length, table, spare });
   }
 
   async unmirror(slot: number, { mirror }: Mirrored): Promise<void> {
@@ -307,14 +302,18 @@ export class World {
 
   async #observeTables(): Promise<void> {
     for (const mirrored of this.mirrors.values()) {
-      const { mirror, start, end, process, name } = mirrored;
-      const entries = await mirror.pageTable.entries(start, end);
-      const bytes = Buffer.from(entries.buffer, entries.byteOffset, entries.byteLength);
-      if (bytes.equals(mirrored.table)) continue;
-      mirrored.table = bytes;
+      const { mirror, start, end, process, name, table } = mirrored;
+      const entries = await mirror.pageTable.entries(start, end, mirrored.spare);
+      if (Buffer.compare(bytesOf(entries), bytesOf(table)) === 0) continue;
+      mirrored.table = entries;
+      mirrored.spare = table;
       this.say(`${name} table ${entriesText(entries, pageOf(start), process.pages)}`);
     }
   }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: BigUint64Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** Notes the pages that have another frame than a driver believes. */

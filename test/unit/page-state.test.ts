@@ -2,7 +2,8 @@
 import { HMM_PFN_ERROR, HMM_PFN_VALID, HMM_PFN_WRITE, hmmPfnToOrder, openHmm } from 'node-hmm';
 import { expect, it } from 'vitest';
 import { ENTRY_EXCLUSIVE, LOCATION_DEVICE, LOCATION_SYSTEM, LOCATION_ZERO } from '../../lib/backend.js';
-import { pageStates, withoutExclusive } from '../../lib/page-state.js';
+import { withoutExclusive } from '../../lib/device-entries.js';
+import { pageStates } from '../../lib/page-state.js';
 
 const PAGE = 4096;
 const V = HMM_PFN_VALID;

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -49,18 +50,38 @@ static void loopback_up(void)
 	close(fd);
 }
 
+/*
+ * khugepaged cannot be turned off without turning huge pages off. One page in a scan, and the next scan after 49 days, is as good, once
+ * it has had its first: that it makes when a process comes to its empty list (__khugepaged_enter). So this one, which
+ * outlives all others, is there before them, and has nothing to be made huge; and the list is never empty again.
+ */
+static void still_khugepaged(void)
+{
+	/* Wherever it begins, a whole huge page fits in. */
+	const size_t length = 4 << 20;
+	volatile char *memory;
+
+	set("/sys/kernel/mm/transparent_hugepage/khugepaged/pages_to_scan", "1");
+	set("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "4294967295");
+	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		fail("mmap: %s", strerror(errno));
+	/* Without an anon_vma it does not count; with a page in it, it would be made huge. */
+	memory[0] = 1;
+	if (madvise((void *)memory, length, MADV_DONTNEED) != 0)
+		fail("madvise: %s", strerror(errno));
+	/* EINVAL: a kernel without huge pages has no khugepaged. */
+	if (madvise((void *)memory, length, MADV_HUGEPAGE) != 0 && errno != EINVAL)
+		fail("madvise: %s", strerror(errno));
+}
+
 void tune_kernel(void)
 {
 	/* From here on every message reaches the console, which the host reads for splats. */
 	set("/proc/sys/kernel/printk", "8");
 	set("/proc/sys/vm/compaction_proactiveness", "0");
 	set("/proc/sys/vm/swappiness", "0");
-	/*
-	 * khugepaged cannot be turned off without turning huge pages off. One page in a scan, and the next scan after
-	 * 49 days, is as good: it has spent its first scan before the command starts.
-	 */
-	set("/sys/kernel/mm/transparent_hugepage/khugepaged/pages_to_scan", "1");
-	set("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "4294967295");
+	still_khugepaged();
 	set("/sys/kernel/mm/ksm/run", "0");
 	sethostname("node-hmm", strlen("node-hmm"));
 	raise_limit(RLIMIT_NOFILE, 65536, 65536);
