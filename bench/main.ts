@@ -1,14 +1,11 @@
-/**
- * npm run bench [-- --kernel NAME] [--only host|notifiers|explore|vm|drivers|boot] [--json FILE]: every figure is a ratio of two things that took turns in one run.
- * "host" is the simulation on this machine, "notifiers" its interval tree and its invalidations, "explore" the explorer beside fast-check, "vm" the module in a virtual machine beside a C program, "drivers" the module beside
- * the kernel's test_hmm (on own-6.12), "boot" the runner itself.
- */
+/** npm run bench: every figure is a ratio of two things that took turns in one run. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 
+import { optionsOf, runProgram } from '../scripts/program.js';
 import { provideKernel } from '../scripts/provision/kernel.js';
+import { UsageError } from '../scripts/usage-error.js';
 import { DEFAULT_KERNEL, kernelNamed } from '../scripts/vm/kernels.js';
 import { runInVm } from '../scripts/vm/run.js';
 import { boots } from './boot.js';
@@ -18,83 +15,114 @@ import { table, type Comparison } from './measure.js';
 import { memory, sparse, walks } from './simulation.js';
 import { Yardstick, compileYardstick } from './yardstick.js';
 
-const { values } = parseArgs({
-  options: {
-    kernel: { type: 'string', default: DEFAULT_KERNEL },
-    only: { type: 'string' },
-    json: { type: 'string' },
-  },
-});
 const PARTS = ['host', 'notifiers', 'explore', 'vm', 'drivers', 'boot'];
 /** The kernel that has test_hmm.ko. */
 const TEST_HMM_KERNEL = 'own-6.12';
-if (values.only !== undefined && !PARTS.includes(values.only)) {
-  throw new Error(`--only takes ${PARTS.join(', ')}, not "${values.only}"`);
+
+const HELP = `Usage: npm run bench -- [OPTIONS]
+
+Every figure is a ratio of two things that take turns in one run.
+
+  --only PART     host: the simulation on this machine
+                  notifiers: its interval tree and its invalidations
+                  explore: the explorer, beside fast-check
+                  vm: the module in a virtual machine, beside a C program that makes the same calls
+                  drivers: the module beside the kernel's test_hmm, on ${TEST_HMM_KERNEL}
+                  boot: the virtual machine runner
+                  Default: all
+  --kernel NAME   for vm and boot, default ${DEFAULT_KERNEL}
+  --json FILE     writes the rows
+`;
+
+/** What was measured, as it comes. */
+class Results {
+  readonly rows: Comparison[] = [];
+  readonly notes: string[] = [];
+
+  readonly add = (row: Comparison): void => {
+    this.rows.push(row);
+    console.error(`  ${row.name}: ${row.ratio.median.toFixed(3)}`);
+  };
 }
 
-const rows: Comparison[] = [];
-const notes: string[] = [];
-const folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-'));
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-const emit = (row: Comparison) => {
-  rows.push(row);
-  console.error(`  ${row.name}: ${row.ratio.median.toFixed(3)}`);
-};
-const wanted = (part: string) => values.only === undefined || values.only === part;
-
-if (wanted('host')) {
-  console.error('the simulation, on this machine');
-  const c = new Yardstick(compileYardstick('ioctls', folder));
-  await walks(c, emit);
-  await c.close();
-  notes.push(await sparse());
-  notes.push(await memory());
+async function main(args: readonly string[]): Promise<number> {
+  const values = optionsOf(args, {
+    kernel: { type: 'string', default: DEFAULT_KERNEL },
+    only: { type: 'string' },
+    json: { type: 'string' },
+  });
+  const { only, kernel, json } = values;
+  if (only !== undefined && !PARTS.includes(only)) {
+    throw new UsageError(`--only takes ${PARTS.join(', ')}, not "${only}"`);
+  }
+  // Known before anything has taken its time.
+  kernelNamed(kernel);
+  const results = new Results();
+  const folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-'));
+  try {
+    for (const part of only === undefined ? PARTS : [only]) await measure(part, kernel, folder, results);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  const { rows, notes } = results;
+  notes.push(
+    `this machine: Linux ${release()}, ${cpus().length} processors (${cpus()[0]?.model ?? 'unknown'}), Node ${process.version}`,
+  );
+  console.log(table(rows));
+  for (const note of notes) console.log(note);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify({ rows, notes }, null, 2)}\n`);
+  return 0;
 }
 
-if (wanted('notifiers')) {
-  console.error('interval trees and notifiers, on this machine');
-  await intervalTrees(folder, emit);
-  await invalidations(emit);
+/** @param folder for programs that are compiled */
+async function measure(part: string, kernel: string, folder: string, results: Results): Promise<void> {
+  const emit = results.add;
+  switch (part) {
+    case 'host': {
+      console.error('the simulation, on this machine');
+      const c = new Yardstick(compileYardstick('ioctls', folder));
+      await walks(c, emit);
+      await c.close();
+      results.notes.push(await sparse(), await memory());
+      return;
+    }
+    case 'notifiers':
+      console.error('interval trees and notifiers, on this machine');
+      await intervalTrees(folder, emit);
+      return await invalidations(emit);
+    case 'explore':
+      console.error('the explorer, beside fast-check');
+      return await explorer(emit);
+    case 'vm':
+      console.error(`the module, in a virtual machine (${kernel})`);
+      return await inMachine(kernel, ['dist/bench/kernel.js', compileYardstick('ioctls', folder)], folder, results);
+    case 'drivers': {
+      console.error(`the module and test_hmm, in a virtual machine (${TEST_HMM_KERNEL})`);
+      const { reference } = await provideKernel(kernelNamed(TEST_HMM_KERNEL), (line) => console.error(line));
+      if (reference === undefined) throw new Error(`${TEST_HMM_KERNEL} has no test_hmm.ko`);
+      const command = ['dist/bench/drivers.js', compileYardstick('drivers', folder), reference];
+      return await inMachine(TEST_HMM_KERNEL, command, folder, results, 'dmirror=N');
+    }
+    case 'boot':
+      console.error('the virtual machine runner');
+      return await boots(kernel, emit);
+  }
 }
-
-if (wanted('explore')) {
-  console.error('the explorer, beside fast-check');
-  await explorer(emit);
-}
-
-if (wanted('vm')) {
-  console.error(`the module, in a virtual machine (${values.kernel})`);
-  await inMachine(values.kernel, ['dist/bench/kernel.js', compileYardstick('ioctls', folder)]);
-}
-
-if (wanted('drivers')) {
-  console.error(`the module and test_hmm, in a virtual machine (${TEST_HMM_KERNEL})`);
-  const { reference } = await provideKernel(kernelNamed(TEST_HMM_KERNEL), (line) => console.error(line));
-  if (reference === undefined) throw new Error(`${TEST_HMM_KERNEL} has no test_hmm.ko`);
-  const command = ['dist/bench/drivers.js', compileYardstick('drivers', folder), reference];
-  await inMachine(TEST_HMM_KERNEL, command, 'dmirror=N');
-}
-
-if (wanted('boot')) {
-  console.error('the virtual machine runner');
-  await boots(values.kernel, emit);
-}
-
-notes.push(
-  `this machine: Linux ${release()}, ${cpus().length} processors (${cpus()[0]?.model ?? 'unknown'}), Node ${process.version}`,
-);
-console.log(table(rows));
-for (const note of notes) console.log(note);
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rows, notes }, null, 2)}\n`);
 
 /** Runs a program of this folder in the guest; its lines are rows. */
-async function inMachine(kernel: string, command: readonly string[], moduleParameters = '') {
+async function inMachine(
+  kernel: string,
+  command: readonly string[],
+  folder: string,
+  { add, notes }: Results,
+  moduleParameters = '',
+): Promise<void> {
   const result = await runInVm({
     kernel,
     command: [process.execPath, ...command],
     moduleParameters,
     writable: [folder],
-    stdout: lines((line) => emit(JSON.parse(line) as Comparison)),
+    stdout: lines((line) => add(JSON.parse(line) as Comparison)),
     stderr: (chunk) => void process.stderr.write(chunk),
     progress: (line) => console.error(line),
     onBoot: (boot) => notes.push(`${kernel}: Linux ${boot.kernelRelease} under ${boot.accelerator} (${boot.reason})`),
@@ -113,3 +141,5 @@ function lines(each: (line: string) => void): (chunk: Buffer) => void {
     parts.forEach(each);
   };
 }
+
+await runProgram('bench', HELP, main);

@@ -1,22 +1,21 @@
-/**
- * npm run selftests: the kernel's own hmm-tests, unmodified, on this project's module and on the kernel's test_hmm, side by
- * side. Fails if ours fails anything that the kernel has what it takes for, or skips what the reference does not.
- *
- *   --kernel NAME                    default own-6.12: the stock kernels have no device-private memory
- *   --binary FILE                    a built hmm-tests instead of one built from that kernel's source
- *   --module ours|reference|both     default both
- *   --verbose                        what the tests print, as they run
- */
+/** npm run selftests: the kernel's own hmm-tests on this project's module, and on the kernel's. */
 import { existsSync, realpathSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 
+import { optionsOf, runProgram } from './program.js';
 import { runSelftests, type Choice } from './selftests/run.js';
 import { UsageError } from './usage-error.js';
-import { VmError } from './vm/errors.js';
 import { KERNELS } from './vm/kernels.js';
 
-const EXIT_USAGE = 64;
-const EXIT_MACHINE_FAILED = 69;
+const HELP = `Usage: npm run selftests -- [OPTIONS]
+
+The kernel's own hmm-tests, unmodified, on this project's module and on the kernel's test_hmm, side by side. Fails if ours fails
+anything that the kernel has what it takes for, or skips what the reference does not.
+
+  --kernel NAME                    default own-6.12: the stock kernels have no device-private memory
+  --binary FILE                    a built hmm-tests instead of one built from that kernel's source
+  --module ours|reference|both     default both
+  --verbose                        what the tests print, as they run
+`;
 
 const CHOICES: readonly Choice[] = ['ours', 'reference', 'both'];
 
@@ -26,14 +25,11 @@ function fileNamed(path: string): string {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      kernel: { type: 'string', default: 'own-6.12' },
-      binary: { type: 'string' },
-      module: { type: 'string', default: 'both' },
-      verbose: { type: 'boolean', default: false },
-    },
+  const values = optionsOf(args, {
+    kernel: { type: 'string', default: 'own-6.12' },
+    binary: { type: 'string' },
+    module: { type: 'string', default: 'both' },
+    verbose: { type: 'boolean', default: false },
   });
   const known = KERNELS.map(({ name }) => name);
   if (!known.includes(values.kernel)) {
@@ -52,19 +48,4 @@ async function main(args: readonly string[]): Promise<number> {
   return complaints.length === 0 ? 0 : 1;
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (error instanceof VmError) {
-    console.error(`selftests: ${error.failure}: ${error.message}`);
-    process.exitCode = EXIT_MACHINE_FAILED;
-  } else if (
-    error instanceof UsageError ||
-    (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true
-  ) {
-    console.error(`selftests: ${(error as Error).message}`);
-    process.exitCode = EXIT_USAGE;
-  } else {
-    throw error;
-  }
-}
+await runProgram('selftests', HELP, main);

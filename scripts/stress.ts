@@ -1,21 +1,19 @@
-/**
- * npm run stress: programs that strain the module, on a kernel full of checkers. Fails on any complaint of the kernel's, a hang, or a leak.
- *
- *   --kernel NAME                default own-6.12-debug
- *   --only NAME                  fuzz: random ioctls on several threads beside a workload, the module loaded again and again;
- *                                allocations: every memory allocation on the way of each request made to fail in turn;
- *                                loading: the same for loading the module and unloading it. Default all
- *   --seconds N                  for which the fuzzer runs, default 300
- *   --seed S                     its random numbers, default new ones every day
- */
-import { parseArgs } from 'node:util';
-
+/** npm run stress: programs that strain the module, on a kernel full of checkers. */
+import { optionsOf, runProgram } from './program.js';
 import { STRESS_PROGRAMS, runStress } from './stress/run.js';
 import { UsageError } from './usage-error.js';
-import { VmError } from './vm/errors.js';
 
-const EXIT_USAGE = 64;
-const EXIT_MACHINE_FAILED = 69;
+const HELP = `Usage: npm run stress -- [OPTIONS]
+
+Programs that strain the module, on a kernel full of checkers. Fails on any complaint of the kernel's, a hang, or a leak.
+
+  --kernel NAME   default own-6.12-debug
+  --only NAME     fuzz: random ioctls on several threads beside a workload, the module loaded again and again;
+                  allocations: every memory allocation on the way of each request made to fail in turn;
+                  loading: the same for loading the module and unloading it. Default all
+  --seconds N     for which the fuzzer runs, default 300
+  --seed S        its random numbers, default new ones every day
+`;
 
 function whole(text: string, name: string): number {
   const value = Number(text);
@@ -25,14 +23,11 @@ function whole(text: string, name: string): number {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      kernel: { type: 'string', default: 'own-6.12-debug' },
-      only: { type: 'string' },
-      seconds: { type: 'string', default: '300' },
-      seed: { type: 'string', default: String(Math.floor(Date.now() / 86_400_000)) },
-    },
+  const values = optionsOf(args, {
+    kernel: { type: 'string', default: 'own-6.12-debug' },
+    only: { type: 'string' },
+    seconds: { type: 'string', default: '300' },
+    seed: { type: 'string', default: String(Math.floor(Date.now() / 86_400_000)) },
   });
   const chosen = STRESS_PROGRAMS.filter((program) => values.only === undefined || program === values.only);
   if (chosen.length === 0) {
@@ -57,19 +52,4 @@ async function main(args: readonly string[]): Promise<number> {
   return complaints.length === 0 ? 0 : 1;
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (error instanceof VmError) {
-    console.error(`stress: ${error.failure}: ${error.message}`);
-    process.exitCode = EXIT_MACHINE_FAILED;
-  } else if (
-    error instanceof UsageError ||
-    (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true
-  ) {
-    console.error(`stress: ${(error as Error).message}`);
-    process.exitCode = EXIT_USAGE;
-  } else {
-    throw error;
-  }
-}
+await runProgram('stress', HELP, main);

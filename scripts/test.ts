@@ -1,17 +1,9 @@
-/**
- * npm test: every leg, and a closing table with a line for each. What cannot run here is named with its reason and counted as skipped,
- * or, with --require-vm, as failed.
- *
- *   --sim            only what needs no virtual machine
- *   --vm             only the kernels
- *   --kernel NAME    only that kernel; may be repeated
- *   --require-vm     a machine that cannot boot kernels is a failure
- */
+/** npm test: every leg, and a closing table with a line for each. */
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 
+import { optionsOf, runProgram } from './program.js';
 import { runFuzzLeg } from './testing/fuzz-leg.js';
 import { runPlantedLeg } from './testing/planted-leg.js';
 import { closingTable, single, skipped, type LegOutput, type LegResult } from './testing/report.js';
@@ -20,6 +12,16 @@ import { runSelftestsLeg } from './testing/selftests-leg.js';
 import { runStressLeg } from './testing/stress-leg.js';
 import { runVmLeg, type Extent } from './testing/vm-leg.js';
 import { KERNELS, kernelNamed } from './vm/kernels.js';
+
+const HELP = `Usage: npm test -- [OPTIONS]
+
+Every leg of the tests, and a closing table with a line for each. What cannot run here is named with its reason and counted as skipped.
+
+  --sim            only what needs no virtual machine
+  --vm             only the kernels
+  --kernel NAME    only that kernel, and all that there is for it; may be repeated
+  --require-vm     a machine that cannot boot kernels is a failure
+`;
 
 const SIMULATED = ['6.12', '6.1'];
 
@@ -94,14 +96,11 @@ interface Choice {
 }
 
 function chosen(args: readonly string[]): Choice {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      sim: { type: 'boolean', default: false },
-      vm: { type: 'boolean', default: false },
-      kernel: { type: 'string', multiple: true, default: [] },
-      'require-vm': { type: 'boolean', default: false },
-    },
+  const values = optionsOf(args, {
+    sim: { type: 'boolean', default: false },
+    vm: { type: 'boolean', default: false },
+    kernel: { type: 'string', multiple: true, default: [] },
+    'require-vm': { type: 'boolean', default: false },
   });
   // Says which there are, for a name that there is not.
   const kernels = values.kernel.map((name) => kernelNamed(name).name);
@@ -159,4 +158,4 @@ async function main(args: readonly string[]): Promise<number> {
   return results.some(({ failures }) => failures.length > 0) ? 1 : 0;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+await runProgram('test', HELP, main);

@@ -82,11 +82,11 @@ export async function fuzzCommand(args: readonly string[]): Promise<number> {
     return finish(report, []);
   }
   if (positionals.length > 0) throw new UsageError(`what is ${positionals.join(' ')}?`);
-  const kernel = kernelNamed(values.kernel).name;
   const seed = values.seed === undefined ? seedOfTheDay() : whole(values.seed, '--seed', 0);
   const progress = (line: string): void => say(line);
   const output = (chunk: Buffer): void => void process.stderr.write(chunk);
   try {
+    const kernel = kernelNamed(values.kernel).name;
     if (values.replay !== undefined) return await replay(values.replay, kernel, progress, output);
     const only = values.only === undefined ? undefined : whole(values.only, '--only', 0);
     const { report, complaints } = await runCampaign({
