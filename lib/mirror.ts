@@ -97,7 +97,8 @@ export class Mirror implements AsyncDisposable {
       entries: async (start, end, into) => {
         checkRange(start, end);
         const session = this[SESSION];
-        const part = into === undefined ? undefined : entriesFor(into, Math.ceil((end - start) / session.backend.pageSize));
+        const part =
+          into === undefined ? undefined : entriesFor(into, Math.ceil((end - start) / session.backend.pageSize));
         return await session.share.settle(this.#open('device page table').entries(start, end, part));
       },
     };

@@ -2,9 +2,9 @@
  * One open device file, request by request: small ones at once, on this thread, and on the thread pool what is large or
  * what the module says it might have to sleep for (EAGAIN).
  */
+import { withoutExclusive } from '../backend.js';
 import type { BackendRange, MaybePromise, MirrorPages, PopulateOptions, PopulateResult } from '../backend.js';
 import { MAX_RANGE_PAGES } from '../constants.js';
-import { withoutExclusive } from '../device-entries.js';
 import { ERRNO, HmmError, errorOfErrno } from '../errors.js';
 import {
   ACCESS,

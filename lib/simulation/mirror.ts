@@ -7,7 +7,7 @@ import { HmmError } from '../errors.js';
 import { MEMORY, reads, writes } from './engine/touch.js';
 import { PAGE, PMD_SIZE, alignDown, pageAlign } from './layout.js';
 import { PAGE_DIRTY } from './frames.js';
-import { withoutExclusive } from '../device-entries.js';
+import { withoutExclusive } from '../backend.js';
 import { atomicAdd, makeExclusive, tryAtomicAdd } from './mirror-exclusive.js';
 import { HIGH_VALID, HIGH_WRITE, highWord } from './page-table.js';
 import { locationsOf } from './locations.js';

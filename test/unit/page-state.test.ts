@@ -1,8 +1,13 @@
 /** What a backend says of pages, as the public API tells it. */
 import { HMM_PFN_ERROR, HMM_PFN_VALID, HMM_PFN_WRITE, hmmPfnToOrder, openHmm } from 'node-hmm';
 import { expect, it } from 'vitest';
-import { ENTRY_EXCLUSIVE, LOCATION_DEVICE, LOCATION_SYSTEM, LOCATION_ZERO } from '../../lib/backend.js';
-import { withoutExclusive } from '../../lib/device-entries.js';
+import {
+  ENTRY_EXCLUSIVE,
+  LOCATION_DEVICE,
+  LOCATION_SYSTEM,
+  LOCATION_ZERO,
+  withoutExclusive,
+} from '../../lib/backend.js';
 import { pageStates } from '../../lib/page-state.js';
 
 const PAGE = 4096;
