@@ -95,16 +95,6 @@ static uint64_t begin(int fd, uint32_t id)
 	return argument.sequence;
 }
 
-/* Memory that is there, not the zero page. */
-static void *allocate(size_t size)
-{
-	void *memory = malloc(size);
-
-	if (!memory)
-		fail("malloc");
-	return memset(memory, 1, size);
-}
-
 static void prepare(uint64_t pages)
 {
 	uint64_t length = pages * PAGE;
@@ -134,9 +124,8 @@ static void prepare(uint64_t pages)
 	close(ready[0]);
 	notifier = insert(device, length, 0);
 	mirror = insert(device, length, HMM_MIRROR_NOTIFIER_PAGE_TABLE);
-	/* Memory as V8's arrays have it, 16 bytes into a page: an aligned buffer is another machine's work. */
-	pfns = allocate(pages * sizeof(*pfns));
-	buffer = allocate(length);
+	pfns = map(NULL, pages * sizeof(*pfns), MAP_POPULATE);
+	buffer = map(NULL, length, MAP_POPULATE);
 }
 
 static void range_fault(uint64_t pages, uint64_t requests, uint64_t sequence)
