@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { optionsOf, runProgram } from '../scripts/program.js';
+import { parsed, runProgram } from '../scripts/program.js';
 import { provideKernel } from '../scripts/provision/kernel.js';
 import { UsageError } from '../scripts/usage-error.js';
 import { DEFAULT_KERNEL, kernelNamed } from '../scripts/vm/kernels.js';
@@ -46,10 +46,13 @@ class Results {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const values = optionsOf(args, {
-    kernel: { type: 'string', default: DEFAULT_KERNEL },
-    only: { type: 'string' },
-    json: { type: 'string' },
+  const { values } = parsed({
+    args: [...args],
+    options: {
+      kernel: { type: 'string', default: DEFAULT_KERNEL },
+      only: { type: 'string' },
+      json: { type: 'string' },
+    },
   });
   const { only, kernel, json } = values;
   if (only !== undefined && !PARTS.includes(only)) {

@@ -7,17 +7,10 @@ import { VmError } from './vm/errors.js';
 const EXIT_USAGE = 64;
 const EXIT_MACHINE_FAILED = 69;
 
-type OptionsOf<T extends NonNullable<ParseArgsConfig['options']>> = ReturnType<
-  typeof parseArgs<{ args: string[]; options: T }>
->['values'];
-
-/** @throws UsageError for an option that there is not, or one without its value */
-export function optionsOf<T extends NonNullable<ParseArgsConfig['options']>>(
-  args: readonly string[],
-  options: T,
-): OptionsOf<T> {
+/** parseArgs of node:util. @throws UsageError for an option that there is not, or one without its value */
+export function parsed<T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>> {
   try {
-    return parseArgs({ args: [...args], options }).values;
+    return parseArgs(config);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') !== true) throw error;
     throw new UsageError((error as Error).message);

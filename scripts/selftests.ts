@@ -1,10 +1,10 @@
 /** npm run selftests: the kernel's own hmm-tests on this project's module, and on the kernel's. */
 import { existsSync, realpathSync } from 'node:fs';
 
-import { optionsOf, runProgram } from './program.js';
+import { parsed, runProgram } from './program.js';
 import { runSelftests, type Choice } from './selftests/run.js';
 import { UsageError } from './usage-error.js';
-import { KERNELS } from './vm/kernels.js';
+import { kernelNamed } from './vm/kernels.js';
 
 const HELP = `Usage: npm run selftests -- [OPTIONS]
 
@@ -25,20 +25,20 @@ function fileNamed(path: string): string {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const values = optionsOf(args, {
-    kernel: { type: 'string', default: 'own-6.12' },
-    binary: { type: 'string' },
-    module: { type: 'string', default: 'both' },
-    verbose: { type: 'boolean', default: false },
+  const { values } = parsed({
+    args: [...args],
+    options: {
+      kernel: { type: 'string', default: 'own-6.12' },
+      binary: { type: 'string' },
+      module: { type: 'string', default: 'both' },
+      verbose: { type: 'boolean', default: false },
+    },
   });
-  const known = KERNELS.map(({ name }) => name);
-  if (!known.includes(values.kernel)) {
-    throw new UsageError(`unknown kernel "${values.kernel}"; known are ${known.join(', ')}`);
-  }
+  const kernel = kernelNamed(values.kernel).name;
   const module = CHOICES.find((choice) => choice === values.module);
   if (module === undefined) throw new UsageError(`--module takes ${CHOICES.join(', ')}, not "${values.module}"`);
   const { lines, complaints } = await runSelftests({
-    kernel: values.kernel,
+    kernel,
     module,
     ...(values.binary === undefined ? {} : { binary: fileNamed(values.binary) }),
     progress: (line) => console.error(`selftests: ${line}`),

@@ -1,5 +1,5 @@
 /** npm run stress: programs that strain the module, on a kernel full of checkers. */
-import { optionsOf, runProgram } from './program.js';
+import { parsed, runProgram } from './program.js';
 import { STRESS_PROGRAMS, runStress } from './stress/run.js';
 import { UsageError } from './usage-error.js';
 
@@ -23,11 +23,14 @@ function whole(text: string, name: string): number {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const values = optionsOf(args, {
-    kernel: { type: 'string', default: 'own-6.12-debug' },
-    only: { type: 'string' },
-    seconds: { type: 'string', default: '300' },
-    seed: { type: 'string', default: String(Math.floor(Date.now() / 86_400_000)) },
+  const { values } = parsed({
+    args: [...args],
+    options: {
+      kernel: { type: 'string', default: 'own-6.12-debug' },
+      only: { type: 'string' },
+      seconds: { type: 'string', default: '300' },
+      seed: { type: 'string', default: String(Math.floor(Date.now() / 86_400_000)) },
+    },
   });
   const chosen = STRESS_PROGRAMS.filter((program) => values.only === undefined || program === values.only);
   if (chosen.length === 0) {

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 
-import { optionsOf, runProgram } from './program.js';
+import { parsed, runProgram } from './program.js';
 import { runFuzzLeg } from './testing/fuzz-leg.js';
 import { runPlantedLeg } from './testing/planted-leg.js';
 import { closingTable, single, skipped, type LegOutput, type LegResult } from './testing/report.js';
@@ -96,11 +96,14 @@ interface Choice {
 }
 
 function chosen(args: readonly string[]): Choice {
-  const values = optionsOf(args, {
-    sim: { type: 'boolean', default: false },
-    vm: { type: 'boolean', default: false },
-    kernel: { type: 'string', multiple: true, default: [] },
-    'require-vm': { type: 'boolean', default: false },
+  const { values } = parsed({
+    args: [...args],
+    options: {
+      sim: { type: 'boolean', default: false },
+      vm: { type: 'boolean', default: false },
+      kernel: { type: 'string', multiple: true, default: [] },
+      'require-vm': { type: 'boolean', default: false },
+    },
   });
   // Says which there are, for a name that there is not.
   const kernels = values.kernel.map((name) => kernelNamed(name).name);

@@ -2,8 +2,8 @@
  * The differential test: random programs on a real kernel and on the simulation of it, everything that can be observed compared.
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 
+import { parsed } from '../program.js';
 import { UsageError } from '../usage-error.js';
 import { VmError } from '../vm/errors.js';
 import { DEFAULT_KERNEL, kernelNamed } from '../vm/kernels.js';
@@ -18,7 +18,7 @@ const EXIT_KERNEL_FAULT = 70;
 /** Steps of a program, unless others are asked for. */
 export const LENGTH = 40;
 
-const HELP = `Usage: node-hmm fuzz [OPTIONS]
+export const HELP = `Usage: node-hmm fuzz [OPTIONS]
 
 Runs the same random programs on a real kernel, in a virtual machine, and on the simulation of that kernel, and compares all
 that can be observed. Ends with 1 if they differ, after printing the least program for which they do.
@@ -82,11 +82,11 @@ export async function fuzzCommand(args: readonly string[]): Promise<number> {
     return finish(report, []);
   }
   if (positionals.length > 0) throw new UsageError(`what is ${positionals.join(' ')}?`);
+  const kernel = kernelNamed(values.kernel).name;
   const seed = values.seed === undefined ? seedOfTheDay() : whole(values.seed, '--seed', 0);
   const progress = (line: string): void => say(line);
   const output = (chunk: Buffer): void => void process.stderr.write(chunk);
   try {
-    const kernel = kernelNamed(values.kernel).name;
     if (values.replay !== undefined) return await replay(values.replay, kernel, progress, output);
     const only = values.only === undefined ? undefined : whole(values.only, '--only', 0);
     const { report, complaints } = await runCampaign({
@@ -110,27 +110,22 @@ export async function fuzzCommand(args: readonly string[]): Promise<number> {
 }
 
 function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        help: { type: 'boolean', default: false },
-        kernel: { type: 'string', default: DEFAULT_KERNEL },
-        seed: { type: 'string' },
-        programs: { type: 'string', default: '1000' },
-        length: { type: 'string', default: String(LENGTH) },
-        shard: { type: 'string', default: '1/1' },
-        only: { type: 'string' },
-        failures: { type: 'string', default: '1' },
-        report: { type: 'string' },
-        record: { type: 'string' },
-        replay: { type: 'string' },
-        merge: { type: 'boolean', default: false },
-      },
-    });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') !== true) throw error;
-    throw new UsageError((error as Error).message);
-  }
+  return parsed({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      help: { type: 'boolean', default: false },
+      kernel: { type: 'string', default: DEFAULT_KERNEL },
+      seed: { type: 'string' },
+      programs: { type: 'string', default: '1000' },
+      length: { type: 'string', default: String(LENGTH) },
+      shard: { type: 'string', default: '1/1' },
+      only: { type: 'string' },
+      failures: { type: 'string', default: '1' },
+      report: { type: 'string' },
+      record: { type: 'string' },
+      replay: { type: 'string' },
+      merge: { type: 'boolean', default: false },
+    },
+  });
 }

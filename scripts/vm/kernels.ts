@@ -1,4 +1,4 @@
-import { VmError } from './errors.js';
+import { UsageError } from '../usage-error.js';
 
 /** A kernel that a machine can boot: data only, so that a new one is a new row. */
 export interface KernelDescription {
@@ -88,12 +88,12 @@ export const KERNELS: readonly KernelDescription[] = [
 
 export const DEFAULT_KERNEL = 'debian-6.12';
 
-/** @throws VmError 'unsupported', listing the known names, if there is no such kernel. */
+/** @throws UsageError, listing the known names, if there is no such kernel. */
 export function kernelNamed(name: string): KernelDescription {
   const found = KERNELS.find((kernel) => kernel.name === name);
   if (found === undefined) {
     const known = KERNELS.map((kernel) => kernel.name).join(', ');
-    throw new VmError('unsupported', `unknown kernel "${name}"; known are ${known}`);
+    throw new UsageError(`unknown kernel "${name}"; known are ${known}`);
   }
   return found;
 }

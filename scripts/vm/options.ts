@@ -1,6 +1,6 @@
 import { applyOption } from '../command-line.js';
 import { UsageError } from '../usage-error.js';
-import { KERNELS } from './kernels.js';
+import { kernelNamed } from './kernels.js';
 import type { Accelerator } from './qemu-args.js';
 
 /** The command line of `node-hmm vm`, checked. */
@@ -41,11 +41,7 @@ const FLAGS: Readonly<Record<string, (draft: Draft) => void>> = {
 };
 
 const VALUES: Readonly<Record<string, (draft: Draft, value: string) => void>> = {
-  '--kernel': (draft, value) => {
-    const known = KERNELS.map(({ name }) => name);
-    if (!known.includes(value)) throw new UsageError(`unknown kernel "${value}"; known are ${known.join(', ')}`);
-    draft.kernel = value;
-  },
+  '--kernel': (draft, value) => (draft.kernel = kernelNamed(value).name),
   '--memory': (draft, value) => {
     if (!/^[1-9]\d*[MG]$/.test(value)) throw new UsageError(`--memory takes a size such as 512M or 4G, not "${value}"`);
     draft.memory = value;

@@ -27,6 +27,20 @@ async function had(b: DeviceBench): Promise<void> {
   await take(b, 0, 2 * PAGE);
 }
 
+it('entries of the device page table do not take exclusive for an order, whoever’s array it is', async (context) => {
+  const b = await deviceBench(context, null, 'exclusive');
+  await had(b);
+  const { pageTable } = b.mirror;
+  const shape = (entries: BigUint64Array) => Array.from(entries.subarray(0, 3), (entry) => (entry >> 56n).toString(16));
+  // HMM_PFN_VALID | HMM_PFN_WRITE, and no page behind the two. More pages than are asked for at once, too.
+  const expected = ['c0', 'c0', '0'];
+  for (const count of [3, 1025]) {
+    expect(shape(await pageTable.entries(BASE, BASE + count * PAGE))).toEqual(expected);
+    expect(shape(await pageTable.entries(BASE, BASE + count * PAGE, new BigUint64Array(count)))).toEqual(expected);
+  }
+  expect((await pageTable.get(BASE)) >> 56n).toBe(0xc0n);
+});
+
 describe('makeExclusive', () => {
   rows(
     null,
