@@ -7,7 +7,8 @@ import { parsed, runProgram } from '../scripts/program.js';
 import { provideKernel } from '../scripts/provision/kernel.js';
 import { UsageError } from '../scripts/usage-error.js';
 import { DEFAULT_KERNEL, kernelNamed } from '../scripts/vm/kernels.js';
-import { runInVm } from '../scripts/vm/run.js';
+import { acceleratorNamed } from '../scripts/vm/qemu-args.js';
+import { runInVm, type VmOptions } from '../scripts/vm/run.js';
 import { boots } from './boot.js';
 import { explorer } from './explore.js';
 import { intervalTrees, invalidations } from './interval-tree.js';
@@ -31,8 +32,11 @@ Every figure is a ratio of two things that take turns in one run.
                   boot: the virtual machine runner
                   Default: all
   --kernel NAME   for vm and boot, default ${DEFAULT_KERNEL}
+  --accel NAME    for vm and drivers, as of npm run vm; icount: instructions instead of time, the same in every run
   --json FILE     writes the rows
 `;
+
+type Machine = Pick<VmOptions, 'accelerator'> & { readonly kernel: string };
 
 /** What was measured, as it comes. */
 class Results {
@@ -51,19 +55,22 @@ async function main(args: readonly string[]): Promise<number> {
     options: {
       kernel: { type: 'string', default: DEFAULT_KERNEL },
       only: { type: 'string' },
+      accel: { type: 'string' },
       json: { type: 'string' },
     },
   });
-  const { only, kernel, json } = values;
+  const { only, json } = values;
   if (only !== undefined && !PARTS.includes(only)) {
     throw new UsageError(`--only takes ${PARTS.join(', ')}, not "${only}"`);
   }
   // Known before anything has taken its time.
-  kernelNamed(kernel);
+  const kernel = kernelNamed(values.kernel).name;
+  const accelerator = values.accel === undefined ? {} : { accelerator: acceleratorNamed(values.accel) };
   const results = new Results();
   const folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-'));
   try {
-    for (const part of only === undefined ? PARTS : [only]) await measure(part, kernel, folder, results);
+    for (const part of only === undefined ? PARTS : [only])
+      await measure(part, { kernel, ...accelerator }, folder, results);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -78,7 +85,8 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** @param folder for programs that are compiled */
-async function measure(part: string, kernel: string, folder: string, results: Results): Promise<void> {
+async function measure(part: string, machine: Machine, folder: string, results: Results): Promise<void> {
+  const { kernel } = machine;
   const emit = results.add;
   switch (part) {
     case 'host': {
@@ -98,13 +106,13 @@ async function measure(part: string, kernel: string, folder: string, results: Re
       return await explorer(emit);
     case 'vm':
       console.error(`the module, in a virtual machine (${kernel})`);
-      return await inMachine(kernel, ['dist/bench/kernel.js', compileYardstick('ioctls', folder)], folder, results);
+      return await inMachine(machine, ['dist/bench/kernel.js', compileYardstick('ioctls', folder)], folder, results);
     case 'drivers': {
       console.error(`the module and test_hmm, in a virtual machine (${TEST_HMM_KERNEL})`);
       const { reference } = await provideKernel(kernelNamed(TEST_HMM_KERNEL), (line) => console.error(line));
       if (reference === undefined) throw new Error(`${TEST_HMM_KERNEL} has no test_hmm.ko`);
       const command = ['dist/bench/drivers.js', compileYardstick('drivers', folder), reference];
-      return await inMachine(TEST_HMM_KERNEL, command, folder, results, 'dmirror=N');
+      return await inMachine({ ...machine, kernel: TEST_HMM_KERNEL }, command, folder, results, 'dmirror=N');
     }
     case 'boot':
       console.error('the virtual machine runner');
@@ -114,21 +122,22 @@ async function measure(part: string, kernel: string, folder: string, results: Re
 
 /** Runs a program of this folder in the guest; its lines are rows. */
 async function inMachine(
-  kernel: string,
+  machine: Machine,
   command: readonly string[],
   folder: string,
   { add, notes }: Results,
   moduleParameters = '',
 ): Promise<void> {
   const result = await runInVm({
-    kernel,
+    ...machine,
     command: [process.execPath, ...command],
     moduleParameters,
     writable: [folder],
     stdout: lines((line) => add(JSON.parse(line) as Comparison)),
     stderr: (chunk) => void process.stderr.write(chunk),
     progress: (line) => console.error(line),
-    onBoot: (boot) => notes.push(`${kernel}: Linux ${boot.kernelRelease} under ${boot.accelerator} (${boot.reason})`),
+    onBoot: (boot) =>
+      notes.push(`${machine.kernel}: Linux ${boot.kernelRelease} under ${boot.accelerator} (${boot.reason})`),
   });
   if (result.status !== 0 || result.splats.length > 0) {
     throw new Error(`the run in the machine ended with status ${result.status}\n${result.splats.join('\n')}`);

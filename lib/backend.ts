@@ -102,11 +102,13 @@ export interface BackendAddressSpace {
   deviceWrite(device: number, address: number, bytes: Uint8Array, entries: BigUint64Array): Promise<void>;
 }
 
-/** struct hmm_range, in the kernel's encoding. Mutable and reusable; a backend may key caches by its identity. */
+/** struct hmm_range, in the kernel's encoding. Mutable and reusable; a backend may key caches by its identity and revision. */
 export interface BackendRange {
   readonly notifier: BackendNotifier;
   readonly start: number;
   readonly end: number;
+  /** Another one whenever anything but notifierSequence and what pfns holds has changed. */
+  readonly revision: number;
   readonly notifierSequence: number;
   /** Requests for all pages, HMM_PFN_REQ_*. */
   readonly defaultFlags: bigint;

@@ -61,7 +61,7 @@ export class Hmm implements AsyncDisposable {
   rangeFault(range: HmmRange, options?: RangeFaultOptions): Promise<void> {
     // Not an async function: where the backend did it at once, as it does for a snapshot, one ready promise serves all calls.
     try {
-      this.#check('hmm_range_fault');
+      // Closing this closes the range's notifier, which fault() asks.
       if (!(range instanceof HmmRange)) checkInstance(range, HmmRange, 'range');
       if (range[SESSION] !== this.#session) checkSession(this.#session, range, 'range');
       let snapshot = false;

@@ -25,6 +25,7 @@ export interface HmmRangeInit {
 
 /** The same request in the kernel's encoding; a mutable twin that backends may key their caches by. */
 interface Request extends BackendRange {
+  revision: number;
   notifierSequence: number;
   defaultFlags: bigint;
   pfnFlagsMask: bigint;
@@ -100,6 +101,7 @@ export class HmmRange {
   set defaultFlags(flags: bigint) {
     this.#defaultFlags = checkU64(flags, 'defaultFlags');
     this.#request.defaultFlags = this.#codec === null ? flags : this.#codec.requestToKernel(flags);
+    this.#request.revision++;
   }
 
   get pfnFlagsMask(): bigint {
@@ -109,6 +111,7 @@ export class HmmRange {
   set pfnFlagsMask(mask: bigint) {
     this.#pfnFlagsMask = checkU64(mask, 'pfnFlagsMask');
     this.#request.pfnFlagsMask = this.#codec === null ? mask : this.#codec.requestToKernel(mask);
+    this.#request.revision++;
   }
 
   get devPrivateOwner(): Device | null {
@@ -119,6 +122,8 @@ export class HmmRange {
     if (owner !== null) checkSession(this[SESSION], checkInstance(owner, Device, 'devPrivateOwner'), 'devPrivateOwner');
     this.#devPrivateOwner = owner;
     this.#request.owner = this.#snapshot.owner = owner === null ? null : owner.id;
+    this.#request.revision++;
+    this.#snapshot.revision++;
   }
 
   /** @internal hmm_range_fault, once. */
@@ -132,7 +137,8 @@ export class HmmRange {
 
   #newRequest(notifier: BackendNotifier, pfns: BigUint64Array): Request {
     const { start, end } = this;
-    return { notifier, start, end, notifierSequence: 0, defaultFlags: 0n, pfnFlagsMask: 0n, owner: null, pfns };
+    const flags = { defaultFlags: 0n, pfnFlagsMask: 0n };
+    return { notifier, start, end, revision: 0, notifierSequence: 0, ...flags, owner: null, pfns };
   }
 
   /**

@@ -35,7 +35,7 @@ export async function runProgram(
     process.exitCode = await main(args);
   } catch (error) {
     if (error instanceof VmError) {
-      process.stderr.write(`${name}: ${error.failure}: ${error.message}\n`);
+      process.stderr.write(`${name}: ${error.report}\n`);
       process.exitCode = EXIT_MACHINE_FAILED;
     } else if (error instanceof UsageError) {
       process.stderr.write(`${name}: ${error.message}\n--help says what there is.\n`);

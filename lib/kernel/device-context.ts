@@ -4,7 +4,7 @@
  */
 import { withoutExclusive } from '../backend.js';
 import type { BackendRange, MaybePromise, MirrorPages, PopulateOptions, PopulateResult } from '../backend.js';
-import { MAX_RANGE_PAGES } from '../constants.js';
+import { HMM_PFN_REQ_FAULT, HMM_PFN_REQ_WRITE, MAX_RANGE_PAGES } from '../constants.js';
 import { ERRNO, HmmError, errorOfErrno } from '../errors.js';
 import {
   ACCESS,
@@ -20,6 +20,7 @@ import {
   SNAPSHOT,
   WRITABLE,
   getNumber,
+  putBigint,
   putNumber,
 } from './abi.js';
 import type { Context, Descriptor, Reply } from './addon.js';
@@ -31,9 +32,6 @@ import { accessError, asPages, check, deviceError, populated } from './replies.j
 const INLINE_PAGES = 1024;
 /** The same of a walk that only looks: half a millisecond. */
 const INLINE_WALK_PAGES = 65536;
-/** HMM_PFN_REQ_FAULT in the upper word. */
-const REQUEST_FAULT_HIGH = 0x8000_0000;
-const REQUEST_WRITE_HIGH = 0x4000_0000;
 
 export interface NotifierRequest {
   readonly start: number;
@@ -52,13 +50,12 @@ export class DeviceContext {
   readonly #words: Uint32Array;
   /** The argument of the next rangeFaultBound(), and what stands in it. */
   readonly #rangeWords: Uint32Array;
-  /** The same memory, for flags that are bigints to begin with. */
-  readonly #rangeFlags: BigUint64Array;
   #boundRange: BackendRange | null = null;
-  #boundPfns: BigUint64Array | null = null;
+  #boundRevision = 0;
+  #boundSequence = -1;
   #boundPages = 0;
-  #boundDefaultFlags = 0n;
-  #boundPfnFlagsMask = 0n;
+  /** Whether it is tried on this thread first. */
+  #boundInline = false;
   readonly #reads: DeviceReads;
   readonly #pageSize: number;
   readonly #inFlight = new Set<Promise<Reply>>();
@@ -70,7 +67,6 @@ export class DeviceContext {
     this.#native = native;
     this.#words = native.request;
     this.#rangeWords = native.range;
-    this.#rangeFlags = new BigUint64Array(native.range.buffer);
     this.#pageSize = pageSize;
     this.#settled = settled;
     this.#reads = new DeviceReads({
@@ -160,33 +156,26 @@ export class DeviceContext {
   }
 
   rangeFault(id: number, range: BackendRange): MaybePromise<void> {
-    const words = this.#rangeWords;
     if (this.#closing !== null) this.#begin('hmm_range_fault');
-    const { pfns } = range;
-    if (range !== this.#boundRange || pfns !== this.#boundPfns || pfns.length !== this.#boundPages) {
-      this.#bindRange(range);
+    const { pfns, notifierSequence } = range;
+    const same = range === this.#boundRange && range.revision === this.#boundRevision;
+    if (!same || pfns.length !== this.#boundPages) this.#bindRange(id, range);
+    if (notifierSequence !== this.#boundSequence) {
+      putNumber(this.#rangeWords, RANGE.sequence, (this.#boundSequence = notifierSequence));
     }
-    if (range.defaultFlags !== this.#boundDefaultFlags || range.pfnFlagsMask !== this.#boundPfnFlagsMask) {
-      this.#rangeFlags[RANGE.defaultFlags / 2] = this.#boundDefaultFlags = range.defaultFlags;
-      this.#rangeFlags[RANGE.pfnFlagsMask / 2] = this.#boundPfnFlagsMask = range.pfnFlagsMask;
-    }
-    words[HEAD.id] = id;
-    words[HEAD.flags] = 0;
-    putNumber(words, RANGE.sequence, range.notifierSequence);
-    words[RANGE.owner] = range.owner ?? NO_DEVICE;
-    // A look is quick, and for requests it is a guess that the pages are there. By page they are never tried without
-    // sleeping: the module would only say so.
-    const most = (words[RANGE.defaultFlags + 1]! & REQUEST_FAULT_HIGH) === 0 ? INLINE_WALK_PAGES : INLINE_PAGES;
-    const requests = REQUEST_FAULT_HIGH | (most === INLINE_PAGES ? REQUEST_WRITE_HIGH : 0);
-    const byPage = (words[RANGE.pfnFlagsMask + 1]! & requests) !== 0;
-    if (!byPage && this.#boundPages <= most) {
+    if (this.#boundInline) {
       const errno = this.#native.rangeFaultBound();
       if (errno === undefined) return;
       if (errno !== ERRNO.EAGAIN) throw errorOfErrno(errno, 'hmm_range_fault');
     }
-    this.#words.set(words);
+    return this.#rangeFaultPooled(pfns);
+  }
+
+  async #rangeFaultPooled(pfns: BigUint64Array): Promise<void> {
+    this.#words.set(this.#rangeWords);
     this.#words[HEAD.flags] = 0;
-    return this.#post(this.#native.rangeFaultAsync(pfns)).then(({ errno }) => check(errno, 'hmm_range_fault'));
+    const { errno } = await this.#post(this.#native.rangeFaultAsync(pfns));
+    check(errno, 'hmm_range_fault');
   }
 
   populate(id: number, start: number, end: number, options: PopulateOptions): MaybePromise<PopulateResult> {
@@ -313,15 +302,26 @@ export class DeviceContext {
   }
 
   /** Writes what does not change from call to call, and binds the array. */
-  #bindRange(range: BackendRange): void {
+  #bindRange(id: number, range: BackendRange): void {
     const words = this.#rangeWords;
     const { pfns } = range;
     this.#boundRange = range;
-    this.#boundPfns = pfns;
+    this.#boundRevision = range.revision;
     this.#boundPages = pfns.length;
+    words[HEAD.id] = id;
+    words[HEAD.flags] = 0;
     putNumber(words, RANGE.start, range.start);
     putNumber(words, RANGE.end, range.end);
+    putBigint(words, RANGE.defaultFlags, range.defaultFlags);
+    putBigint(words, RANGE.pfnFlagsMask, range.pfnFlagsMask);
+    words[RANGE.owner] = range.owner ?? NO_DEVICE;
     words[RANGE.reserved] = 0;
+    // A look is quick, and for requests it is a guess that the pages are there. By page they are never tried without
+    // sleeping: the module would only say so.
+    const looks = (range.defaultFlags & HMM_PFN_REQ_FAULT) === 0n;
+    const requests = looks ? HMM_PFN_REQ_FAULT : HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
+    const byPage = (range.pfnFlagsMask & requests) !== 0n;
+    this.#boundInline = !byPage && pfns.length <= (looks ? INLINE_WALK_PAGES : INLINE_PAGES);
     // A longer one is only read on the thread pool, and need not be kept.
     if (pfns.length <= INLINE_WALK_PAGES) this.#native.bindPfns(pfns);
   }

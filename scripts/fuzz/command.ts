@@ -102,9 +102,7 @@ export async function fuzzCommand(args: readonly string[]): Promise<number> {
     return finish(report, complaints);
   } catch (error) {
     if (!(error instanceof VmError)) throw error;
-    say(`${error.failure}: ${error.message}`);
-    for (const splat of error.splats) say(`kernel splat:\n${splat}`);
-    if (error.logTail !== '') say(`the end of the kernel log:\n${error.logTail}`);
+    say(error.report);
     return EXIT_MACHINE_FAILED;
   }
 }

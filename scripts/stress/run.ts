@@ -109,8 +109,7 @@ export async function runStress(options: StressOptions): Promise<string[]> {
     ];
   } catch (error) {
     if (!(error instanceof VmError) || error.failure === 'unsupported') throw error;
-    const splats = error.splats.map((splat) => `\nkernel splat:\n${splat}`).join('');
-    return [`${program}: ${error.failure}: ${error.message}\n${error.logTail}${splats}`];
+    return [`${program}: ${error.report}`];
   } finally {
     rmSync(folder, { recursive: true });
   }

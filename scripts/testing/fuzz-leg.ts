@@ -30,6 +30,6 @@ export async function runFuzzLeg(leg: string, kernel: string, output: LegOutput)
     ]);
   } catch (error) {
     if (!(error instanceof VmError)) throw error;
-    return single(leg, false, `${error.failure}: ${error.message}\n${error.logTail}`);
+    return single(leg, false, error.report);
   }
 }

@@ -34,7 +34,7 @@ export async function runPlantedLeg(leg: string, kernel: string, output: LegOutp
     );
   } catch (error) {
     if (!(error instanceof VmError)) throw error;
-    return single(leg, false, `${error.failure}: ${error.message}\n${error.logTail}`);
+    return single(leg, false, error.report);
   } finally {
     rmSync(work, { recursive: true });
   }

@@ -131,8 +131,7 @@ async function runSuites(kernel: string, output: LegOutput, extent: Extent, repo
     ]);
   } catch (error) {
     if (!(error instanceof VmError)) throw error;
-    const splats = error.splats.map((splat) => `\nkernel splat:\n${splat}`).join('');
-    return single(kernel, false, `${error.failure}: ${error.message}\n${error.logTail}${splats}`);
+    return single(kernel, false, error.report);
   }
 }
 

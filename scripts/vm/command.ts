@@ -27,7 +27,7 @@ ${KERNELS.map(({ name, summary }) => `                         ${name.padEnd(16)
   --writable DIR       a folder that COMMAND may change; may be repeated
   --timeout SECONDS    end the machine after this time
   --append "ARGS"      more of the kernel's command line; may be repeated
-  --accel kvm|tcg      do not choose by probing
+  --accel NAME         kvm or tcg: do not choose by probing. icount: tcg, and the clock counts instructions
   --refresh            fetch the kernel again (the newest version in the archive)
   --verbose            the kernel's console, on standard error
 
@@ -70,12 +70,6 @@ class Interruption {
   }
 }
 
-function reportFailure(error: VmError): void {
-  say(`${error.failure}: ${error.message}`);
-  for (const splat of error.splats) say(`kernel splat:\n${splat}`);
-  if (error.logTail !== '') say(`the end of the kernel log:\n${error.logTail}`);
-}
-
 function statusOf(result: VmResult): number {
   for (const splat of result.splats) say(`kernel splat:\n${splat}`);
   if (result.unloadFailure !== undefined) say(`the module could not be unloaded: ${result.unloadFailure}`);
@@ -107,7 +101,7 @@ export async function vmCommand(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (interruption.status !== undefined) return interruption.status;
     if (!(error instanceof VmError)) throw error;
-    reportFailure(error);
+    say(error.report);
     return EXIT_MACHINE_FAILED;
   }
 }

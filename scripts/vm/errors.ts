@@ -35,4 +35,11 @@ export class VmError extends Error {
     this.splats = details.splats ?? [];
     this.commandStarted = details.commandStarted ?? false;
   }
+
+  /** All that is known: what failed, the splats, and the end of the kernel log. */
+  get report(): string {
+    const splats = this.splats.map((splat) => `kernel splat:\n${splat}`);
+    const tail = this.logTail === '' ? [] : [`the end of the kernel log:\n${this.logTail}`];
+    return [`${this.failure}: ${this.message}`, ...splats, ...tail].join('\n');
+  }
 }

@@ -211,7 +211,7 @@ export async function runMachine(options: MachineOptions, progress: Progress): P
     } catch (error) {
       if (!(error instanceof VmError) || error.failure !== 'panic' || !hasTranslatorFault(error.splats)) throw error;
       if (error.commandStarted || boots === MAX_BOOTS) throw error;
-      progress('the kernel ran into a fault of QEMU before 8.1 (a stale translation, int3) while booting: again');
+      progress('the kernel ran into a fault of QEMU (a stale or wrong translation) while booting: again');
     }
   }
 }

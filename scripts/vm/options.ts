@@ -1,7 +1,7 @@
 import { applyOption } from '../command-line.js';
 import { UsageError } from '../usage-error.js';
 import { kernelNamed } from './kernels.js';
-import type { Accelerator } from './qemu-args.js';
+import { acceleratorNamed, type Accelerator } from './qemu-args.js';
 
 /** The command line of `node-hmm vm`, checked. */
 export interface VmCommandLine {
@@ -58,8 +58,7 @@ const VALUES: Readonly<Record<string, (draft: Draft, value: string) => void>> = 
   },
   '--module-args': (draft, value) => (draft.moduleParameters = value),
   '--accel': (draft, value) => {
-    if (value !== 'kvm' && value !== 'tcg') throw new UsageError(`--accel takes kvm or tcg, not "${value}"`);
-    draft.accelerator = value;
+    draft.accelerator = acceleratorNamed(value);
   },
   '--timeout': (draft, value) => (draft.timeout = positive('--timeout', value)),
   '--writable': (draft, value) => draft.writable.push(value),

@@ -1,6 +1,19 @@
 /** Pure builders of QEMU's command line: each returns one piece of it. */
+import { UsageError } from '../usage-error.js';
 
-export type Accelerator = 'kvm' | 'tcg';
+/**
+ * kvm: the processor itself. tcg: translated. icount: translated, one processor at a time, and the guest's clock counts its
+ * instructions, so that what is measured there is the same however busy the host is.
+ */
+const ACCELERATORS = ['kvm', 'tcg', 'icount'] as const;
+export type Accelerator = (typeof ACCELERATORS)[number];
+
+/** @throws UsageError for one that there is not */
+export function acceleratorNamed(name: string): Accelerator {
+  const found = ACCELERATORS.find((each) => each === name);
+  if (found === undefined) throw new UsageError(`--accel takes ${ACCELERATORS.join(', ')}, not "${name}"`);
+  return found;
+}
 
 /** File descriptors that QEMU inherits, each one end of a socket pair with the runner. */
 export const FD = { console: 3, control: 4, stdout: 5, stderr: 6 } as const;
@@ -33,12 +46,14 @@ export function machineArgs(machine: MachineDescription): string[] {
 }
 
 /**
- * Under tcg the processor hides "enhanced rep movsb": the kernel then copies pages by words, which the
+ * A translated processor hides "enhanced rep movsb": the kernel then copies pages by words, which the
  * translator runs twice as fast as bytewise string instructions.
  */
 export function acceleratorArgs(accelerator: Accelerator): string[] {
   if (accelerator === 'kvm') return ['-accel', 'kvm', '-cpu', 'host'];
-  return ['-accel', 'tcg,thread=multi', '-cpu', 'max,-erms,-fsrm'];
+  // 2^0 ns an instruction.
+  const threads = accelerator === 'tcg' ? ['-accel', 'tcg,thread=multi'] : ['-accel', 'tcg', '-icount', 'shift=0'];
+  return [...threads, '-cpu', 'max,-erms,-fsrm'];
 }
 
 export function kernelArgs(machine: MachineDescription): string[] {
@@ -101,6 +116,6 @@ export function baseCommandLine(accelerator: Accelerator, verbose: boolean): str
     ...['panic=-1', 'oops=panic'],
     ...['transparent_hugepage=madvise', 'numa_balancing=disable', 'nokaslr', 'mitigations=off', 'no5lvl'],
     // A busy host stalls a translated guest for long: that is no lockup, and no unstable clock.
-    ...(accelerator === 'tcg' ? ['watchdog_thresh=60', 'tsc=reliable'] : []),
+    ...(accelerator !== 'kvm' ? ['watchdog_thresh=60', 'tsc=reliable'] : []),
   ];
 }

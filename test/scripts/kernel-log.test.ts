@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { findSplats, hasPanicked, logTail } from '../../scripts/vm/kernel-log.js';
+import { findSplats, hasPanicked, hasTranslatorFault, logTail } from '../../scripts/vm/kernel-log.js';
 
 describe('findSplats', () => {
   it.each([
@@ -61,5 +61,22 @@ describe('logTail and hasPanicked', () => {
   it('knows a panic', () => {
     expect(hasPanicked('[ 1.0] Kernel panic - not syncing: sysrq triggered crash')).toBe(true);
     expect(hasPanicked('[ 1.0] panic=-1')).toBe(false);
+  });
+});
+
+describe('hasTranslatorFault', () => {
+  const dies = (code: string) =>
+    '[    2.160434] Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b\n' +
+    '[    2.160617]  asm_exc_general_protection+0x26/0x30\n' +
+    `[    2.160639] Code: 89 ef eb bf 66 0f 1f 84 00 00 00 00 00 ${code} 49 89 d1 5e`;
+
+  it('knows a breakpoint of the kernel’s own, and a fault of an instruction that has none', () => {
+    expect(hasTranslatorFault(['int3: 0000 [#1] PREEMPT SMP'])).toBe(true);
+    expect(hasTranslatorFault([dies('<31> ed')])).toBe(true);
+  });
+
+  it('does not excuse what could be the fault of a program, or of the kernel', () => {
+    expect(hasTranslatorFault([dies('<48> 8b 07')])).toBe(false);
+    expect(hasTranslatorFault(['BUG: KASAN: use-after-free', 'Oops: general protection fault: <31> ed'])).toBe(false);
   });
 });

@@ -55,7 +55,7 @@ describe('the command line of vm', () => {
     [['--hugepages', '1.5', '--', 'true'], /--hugepages takes a number of pages/],
     [['--timeout', 'soon', '--', 'true'], /--timeout/],
     [['--timeout', '-1', '--', 'true'], /--timeout/],
-    [['--accel', 'xen', '--', 'true'], /--accel takes kvm or tcg/],
+    [['--accel', 'xen', '--', 'true'], /--accel takes kvm, tcg, icount, not "xen"/],
   ])('refuses %j', (args, message) => {
     expect(() => parseVmCommandLine(args)).toThrow(UsageError);
     expect(() => parseVmCommandLine(args)).toThrow(message);

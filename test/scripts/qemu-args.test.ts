@@ -28,6 +28,7 @@ describe('QEMU arguments', () => {
 
   it('hides fast string instructions from a translated guest, and nothing from KVM', () => {
     expect(acceleratorArgs('tcg')).toEqual(['-accel', 'tcg,thread=multi', '-cpu', 'max,-erms,-fsrm']);
+    expect(acceleratorArgs('icount')).toEqual(['-accel', 'tcg', '-icount', 'shift=0', '-cpu', 'max,-erms,-fsrm']);
     expect(acceleratorArgs('kvm')).toEqual(['-accel', 'kvm', '-cpu', 'host']);
   });
 
