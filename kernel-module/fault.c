@@ -73,12 +73,22 @@ static int fault_walk_range(struct mirror_fault *fault, unsigned long sequence)
 	return ret ?: mirror_range_fault_once(mm, &range, fault->nonblock);
 }
 
+/* -EBUSY: begin again. As long as removed is not set, the notifier is there and invalidations count. */
+static int fault_still_valid(struct mirror_notifier *notifier, unsigned long sequence)
+{
+	if (mmu_interval_check_retry(&notifier->interval, sequence))
+		return -EBUSY;
+	return READ_ONCE(notifier->removed) ? -ENOENT : 0;
+}
+
 /* The second half of the loop: lock, retry?, commit. -EBUSY: begin again. */
 static int fault_commit(struct mirror_fault *fault, unsigned long sequence)
 {
 	struct mirror_notifier *notifier = fault->notifier;
 	int ret;
 
+	if (!fault->commit_locked)
+		return fault_still_valid(notifier, sequence);
 	ret = fault->prepare ? fault->prepare(fault) : 0;
 	if (ret)
 		return ret;

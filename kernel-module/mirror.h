@@ -296,7 +296,7 @@ struct mirror_fault {
 	int (*walk)(struct mirror_fault *fault, unsigned long sequence);
 	/* Between the walk and the lock; may allocate. */
 	int (*prepare)(struct mirror_fault *fault);
-	/* Under the notifier's lock, the sequence still valid. Always there. */
+	/* Under the notifier's lock, the sequence still valid. NULL, and then prepare too: nothing changes, no lock is taken. */
 	int (*commit_locked)(struct mirror_fault *fault);
 	/*
 	 * After a walk that succeeded, whatever came of it: lets go of what that holds. Who has it holds locks of the

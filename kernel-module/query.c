@@ -11,7 +11,7 @@
 #define QUERY_INLINE_PAGES 16
 
 /* Pages that are looked at together. */
-#define QUERY_GROUP 8
+#define QUERY_GROUP 32
 
 struct query_run {
 	struct mirror_fault fault;
@@ -23,8 +23,7 @@ static int query_commit_locked(struct mirror_fault *fault)
 {
 	struct query_run *run = container_of(fault, struct query_run, fault);
 
-	if (run->entries)
-		mirror_page_table_read_locked(fault->notifier, fault->start, fault->end, run->entries);
+	mirror_page_table_read_locked(fault->notifier, fault->start, fault->end, run->entries);
 	return 0;
 }
 
@@ -62,11 +61,17 @@ static void query_each_location(const unsigned long *pfns, u8 *locations, unsign
 static void query_locations(const unsigned long *pfns, u8 *locations, unsigned long count)
 {
 	struct mirror_stretch stretch = {};
-	unsigned long all, any;
+	unsigned long all, any, index;
 
+	if (pfns[0] & HMM_PFN_VALID)
+		mirror_location(&stretch, pfns[0] & ~HMM_PFN_FLAGS);
 	for (; count >= QUERY_GROUP; count -= QUERY_GROUP, pfns += QUERY_GROUP, locations += QUERY_GROUP) {
-		all = pfns[0] & pfns[1] & pfns[2] & pfns[3] & pfns[4] & pfns[5] & pfns[6] & pfns[7];
-		any = pfns[0] | pfns[1] | pfns[2] | pfns[3] | pfns[4] | pfns[5] | pfns[6] | pfns[7];
+		all = any = pfns[0];
+#pragma GCC unroll 32
+		for (index = 1; index < QUERY_GROUP; index++) {
+			all &= pfns[index];
+			any |= pfns[index];
+		}
 		if ((all & HMM_PFN_VALID) && (all & ~HMM_PFN_FLAGS) >= stretch.first &&
 		    (any & ~HMM_PFN_FLAGS) - stretch.first < stretch.count)
 			memset(locations, stretch.location, QUERY_GROUP);
@@ -133,7 +138,8 @@ int mirror_query(struct mirror_notifier *notifier, struct hmm_mirror_query *args
 			.start = args->start,
 			.end = args->end,
 			.nonblock = args->flags & HMM_MIRROR_NONBLOCK,
-			.commit_locked = query_commit_locked,
+			/* What the walk alone saw is as old under the lock as without it. */
+			.commit_locked = args->entries ? query_commit_locked : NULL,
 		},
 	};
 	u64 *scratch = inline_scratch, *next;

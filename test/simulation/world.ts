@@ -137,6 +137,7 @@ export class World {
         notifier,
         start: BASE + from,
         end: BASE + to,
+        revision: 0,
         notifierSequence: await notifier.readBegin(),
         defaultFlags,
         pfnFlagsMask,
