@@ -103,7 +103,7 @@ export class DeviceMemory {
    * the attempt on this thread already.
    */
   #atomicError(errno: number, address: number): HmmError {
-    const ofPage = errno === ERRNO.EFAULT || errno === ERRNO.EOPNOTSUPP;
+    const ofPage = errno === ERRNO.EFAULT || errno === ERRNO.EOPNOTSUPP || errno === ERRNO.EBUSY;
     return errorOfErrno(errno, ATOMIC_SYSCALL, ofPage ? { address: address - (address % this.#queue.pageSize) } : {});
   }
 }

@@ -103,3 +103,16 @@ describe('makeExclusive', () => {
     expect(await refusalCode(b.mirror.atomicAdd(BASE + PAGE, 1n))).toBe('EOPNOTSUPP');
   });
 });
+
+it('atomicAdd gives up after ten seconds, with the address: a page that the CPU took back keeps the first one busy', async (context) => {
+  const b = await deviceBench(context, null, 'exclusive');
+  need(context, b.hmm, 'transparentHugePages');
+  await map(b.space, 0, HUGE);
+  await b.space.madvise(BASE, HUGE, MADV_HUGEPAGE);
+  expect(await b.mirror.makeExclusive(BASE, BASE + PAGE)).toEqual({ pages: 1 });
+  // The kernel goes through the huge page's pages up to the first that is exclusive, the second; the third stays mapped.
+  await touch(b.space, 2 * PAGE);
+  await touch(b.space, 0);
+  await expect(b.mirror.atomicAdd(BASE + 8, 1n)).rejects.toMatchObject({ code: 'EBUSY', address: BASE });
+  expect(await look(b.space, 0, 3 * PAGE)).toEqual([byteOf(0), 0, byteOf(2 * PAGE)]);
+});

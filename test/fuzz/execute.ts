@@ -37,6 +37,9 @@ const MAPPING_UNCHANGED: ReadonlySet<Step['op']> = new Set([
   'look',
 ]);
 
+/** Steps that begin again as long as they are interrupted, up to ten seconds: then it is EBUSY. */
+const BEGIN_AGAIN: ReadonlySet<Step['op']> = new Set(['atomic', 'exclusive', 'populate', 'load', 'store']);
+
 export interface Execution {
   /** One entry a step, and one for the end, when all pages that the program wrote to or read from are read once more. */
   readonly log: Log;
@@ -50,7 +53,14 @@ export async function execute(origin: Origin, program: Program): Promise<Executi
   let locked = false;
   try {
     for (const step of program.steps) {
-      world.say(`= ${await answer(() => perform(world, step))}`);
+      const result = await answer(() => perform(world, step));
+      world.say(`= ${result}`);
+      if (result.startsWith('EBUSY') && BEGIN_AGAIN.has(step.op)) {
+        // How often it began again, and so what sequence all that follows has, is a matter of speed.
+        log.push([`= ${result}`, 'the program ends here: ten seconds of beginning again']);
+        await world.abandon();
+        return { log };
+      }
       // With locked memory there is a batch for all that is unmapped, too.
       locked ||= step.op === 'mmap' && (step.flags & MAP_LOCKED) !== 0;
       if (locked || step.op === 'madvise' || (step.op === 'mmap' && step.flags !== 0)) await world.drain();

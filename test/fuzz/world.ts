@@ -226,6 +226,13 @@ export class World {
     if (this.#usesDevices) this.say(`left in use ${await this.#countUsage()}`);
   }
 
+  /** The program ends here, and nothing that happened since the last look is told. */
+  async abandon(): Promise<void> {
+    this.#closing = true;
+    for (const { space } of this.processes) await space[Symbol.asyncDispose]();
+    await this.drain();
+  }
+
   /** Pages in use of each device that has memory. */
   async #countUsage(): Promise<string> {
     let text = '';
