@@ -6,6 +6,7 @@ import { addCoverage, type Coverage } from '../../test/fuzz/coverage.js';
 import { programOf } from '../../test/fuzz/generate.js';
 import type { Program } from '../../test/fuzz/program.js';
 import { shrink } from '../../test/fuzz/shrink.js';
+import { ENDED_EARLY } from '../../test/fuzz/execute.js';
 import { Simulation } from '../../test/fuzz/simulate.js';
 import { stepText, testText } from '../../test/fuzz/typescript.js';
 import type { Progress } from '../provision/tools.js';
@@ -55,11 +56,22 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     const seconds = { wall: 0, guest: 0, simulation: 0, generation: 0 };
     const booted = guest.cpuSeconds();
     let simulationCpu = 0;
-    let [programs, steps, diverged, told] = [0, 0, 0, performance.now()];
+    let [programs, steps, diverged, endedEarly, told] = [0, 0, 0, 0, performance.now()];
 
     const report = (): Report => ({
       version: 1,
-      ...{ kernel, release: machine.release, seed, length, programs, steps, diverged, notModelled, coverage },
+      ...{
+        kernel,
+        release: machine.release,
+        seed,
+        length,
+        programs,
+        steps,
+        diverged,
+        notModelled,
+        endedEarly,
+        coverage,
+      },
       seconds: { ...seconds, wall: (performance.now() - began) / 1000 },
       cpuSeconds: { guest: guest.cpuSeconds() - booted, simulation: simulationCpu },
       failures: [...found.values()],
@@ -104,7 +116,9 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
         const { user, system } = process.cpuUsage(before);
         simulationCpu += (user + system) / 1e6;
         programs++;
-        steps += program.steps.length;
+        // One that ended early has no entry for the steps that were left.
+        steps += Math.min(program.steps.length, log.length);
+        if (log.at(-1)?.includes(ENDED_EARLY) === true) endedEarly++;
         for (const [step, lines] of log.entries())
           if (step < program.steps.length) addCoverage(coverage, program.steps[step]!, lines);
         if (execution.notModelled !== undefined)

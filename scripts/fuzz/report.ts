@@ -27,6 +27,8 @@ export interface Report {
   readonly diverged: number;
   /** By reason, the programs that the simulation could not finish. */
   readonly notModelled: Readonly<Record<string, number>>;
+  /** Programs that ended with an operation that ran into its deadline; reports from before there was such an end have no count. */
+  readonly endedEarly?: number;
   /** Seconds: of the machine with its boot; of programs alone in it, and in the simulation; of making them. */
   readonly seconds: {
     readonly wall: number;
@@ -76,6 +78,7 @@ export function mergeReports(reports: readonly Report[]): Report {
     programs: total('programs'),
     steps: total('steps'),
     diverged: total('diverged'),
+    endedEarly: reports.reduce((all, report) => all + (report.endedEarly ?? 0), 0),
     notModelled: sum(...reports.map((report) => report.notModelled)),
     seconds: {
       wall: time('wall'),
@@ -105,7 +108,7 @@ export function rates({ programs, seconds, cpuSeconds }: Report): string {
 }
 
 export function summary(report: Report): string {
-  const { kernel, release, seed, programs, steps, diverged, notModelled, coverage } = report;
+  const { kernel, release, seed, programs, steps, diverged, notModelled, endedEarly = 0, coverage } = report;
   const width = Math.max(...ROWS.map(({ name }) => name.length));
   const reasons = Object.entries(notModelled).map(([reason, count]) => `  ${count} x ${reason}`);
   return [
@@ -113,6 +116,7 @@ export function summary(report: Report): string {
     '',
     `${kernel} (${release}), seed ${seed}: ${programs} programs, ${steps} steps, ${diverged} diverged`,
     ...(reasons.length === 0 ? [] : ['not finished, because not modelled:', ...reasons]),
+    ...(endedEarly === 0 ? [] : [`ended early, by an operation that began again for ten seconds: ${endedEarly}`]),
     rates(report),
   ].join('\n');
 }

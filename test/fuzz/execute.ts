@@ -40,6 +40,9 @@ const MAPPING_UNCHANGED: ReadonlySet<Step['op']> = new Set([
 /** Steps that begin again as long as they are interrupted, up to ten seconds: then it is EBUSY. */
 const BEGIN_AGAIN: ReadonlySet<Step['op']> = new Set(['atomic', 'exclusive', 'populate', 'load', 'store']);
 
+/** The last line of a program that ended with such a step. */
+export const ENDED_EARLY = 'the program ends here: ten seconds of beginning again';
+
 export interface Execution {
   /** One entry a step, and one for the end, when all pages that the program wrote to or read from are read once more. */
   readonly log: Log;
@@ -57,7 +60,7 @@ export async function execute(origin: Origin, program: Program): Promise<Executi
       world.say(`= ${result}`);
       if (result.startsWith('EBUSY') && BEGIN_AGAIN.has(step.op)) {
         // How often it began again, and so what sequence all that follows has, is a matter of speed.
-        log.push([`= ${result}`, 'the program ends here: ten seconds of beginning again']);
+        log.push([`= ${result}`, ENDED_EARLY]);
         await world.abandon();
         return { log };
       }

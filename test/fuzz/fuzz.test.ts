@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import * as hmm from 'node-hmm';
 import { describe, expect, it } from 'vitest';
-import { mergeReports, rates, type Report } from '../../scripts/fuzz/report.js';
+import { mergeReports, rates, summary, type Report } from '../../scripts/fuzz/report.js';
 import { sketches } from './arbitraries.js';
 import { difference, sideBySide } from './compare.js';
 import { FAULTS } from './faults.js';
@@ -167,6 +167,7 @@ describe('reports', () => {
     steps: programs * LENGTH,
     diverged: 1,
     notModelled: { KSM: programs },
+    endedEarly: 1,
     seconds: { wall: 1, guest: 2, simulation: 3, generation: 4 },
     coverage: { a: 1 },
     failures: [],
@@ -177,6 +178,7 @@ describe('reports', () => {
     expect(mergeReports([report(3), report(4, { coverage: { a: 2, b: 5 } })])).toEqual(
       report(7, {
         diverged: 2,
+        endedEarly: 2,
         seconds: { wall: 2, guest: 4, simulation: 6, generation: 8 },
         coverage: { a: 3, b: 5 },
       }),
@@ -191,6 +193,11 @@ describe('reports', () => {
       'a program takes 1000.0 ms in the machine and 100.0 ms in the simulation (10 times as many)',
     );
     expect(mergeReports([report(3, { cpuSeconds }), report(4)])).not.toHaveProperty('cpuSeconds');
+  });
+
+  it('name the programs that ended early', () => {
+    expect(summary(report(3))).toContain('ended early, by an operation that began again for ten seconds: 1\n');
+    expect(summary(report(3, { endedEarly: 0 }))).not.toContain('ended early');
   });
 
   it('of different campaigns do not', () => {
