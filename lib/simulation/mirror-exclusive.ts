@@ -117,20 +117,32 @@ function* underMmapLock<T>(mm: Mm, syscall: string, address: number, done: numbe
   }
 }
 
-/** The sum replaces the word while the entry is the device's alone, which nothing can change in between. */
+/**
+ * Attempts of an atomic, with no one else's turn among them, after which the page stays as busy as it is. What the first ones change (a huge page
+ * is split) the next ones find done.
+ */
+const ATTEMPTS_ALONE = 16;
+
+/**
+ * The sum replaces the word while the entry is the device's alone, which nothing can change in between. A page that is busy is tried again for as long as
+ * the module does it; alone, without another that could change anything, the answer is known before.
+ */
 export function* atomicAdd(mirror: ExclusiveMirror, address: number, value: bigint): Routine<bigint> {
   const syscall = 'device_atomic';
   const page = alignDown(address, PAGE);
+  const { engine } = mirror.mm;
   const deadline = deadlineOf(mirror.mm);
-  for (;;) {
-    if (mirror.mm.engine.preemptive) yield 'device_access';
+  for (let [alone, interludes] = [0, engine.interludes]; ; alone++) {
+    if (engine.preemptive) yield 'device_access';
     const old = tryAtomicAdd(mirror, address, value);
     if (old !== null) return old;
     const [had] = yield* exclusiveChunk(mirror, page, page + PAGE, syscall, 0);
     if (had === 'never') {
       throw new HmmError('EOPNOTSUPP', syscall, 'such a page can never be exclusive to a device', { address: page });
     }
-    if (Date.now() > deadline) throw new HmmError('EBUSY', syscall, undefined, { address: page });
+    if (interludes !== engine.interludes) [alone, interludes] = [0, engine.interludes];
+    const decided = alone >= ATTEMPTS_ALONE && !engine.preemptive;
+    if (decided || Date.now() > deadline) throw new HmmError('EBUSY', syscall, undefined, { address: page });
     // Somebody else is taking the very page: the kernel's loop would find it busy until he is done.
     const busy = presentFrame(mirror.mm, page);
     if (busy !== 0) yield* mirror.mm.machine.pageLocks.waitUnlocked(busy, 'folio_lock');

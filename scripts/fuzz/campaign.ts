@@ -1,6 +1,4 @@
 /** Many programs on one kernel and on the simulation of it, compared as they come. */
-import { appendFileSync, writeFileSync } from 'node:fs';
-
 import { difference, kindOf, sideBySide } from '../../test/fuzz/compare.js';
 import { addCoverage, type Coverage } from '../../test/fuzz/coverage.js';
 import { programOf } from '../../test/fuzz/generate.js';
@@ -11,6 +9,7 @@ import { Simulation } from '../../test/fuzz/simulate.js';
 import { stepText, testText } from '../../test/fuzz/typescript.js';
 import type { Progress } from '../provision/tools.js';
 import { Guest } from './guest.js';
+import { Recording } from './recording.js';
 import { rates, type Failure, type Report } from './report.js';
 
 export interface CampaignOptions {
@@ -23,7 +22,7 @@ export interface CampaignOptions {
   readonly length: number;
   /** Kinds of divergence after which to stop. */
   readonly failures: number;
-  /** A file for what the kernel showed of each program: its program and log, a JSON object a line. */
+  /** A file for what the kernel showed of each program. */
   readonly record?: string;
   readonly progress: Progress;
   readonly output: (chunk: Buffer) => void;
@@ -48,7 +47,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   try {
     const { machine } = guest;
     const capabilities = { devices: machine.devices.map(({ kind }) => kind), exclusive: machine.exclusive };
-    if (options.record !== undefined) writeFileSync(options.record, `${JSON.stringify({ machine })}\n`);
+    const recording = options.record === undefined ? null : new Recording(options.record, machine);
     const simulation = new Simulation(machine);
     const found = new Map<string, Failure>();
     const notModelled: Record<string, number> = {};
@@ -108,8 +107,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       for (const [position, program] of batch.programs.entries()) {
         const { log, milliseconds } = await batch.results[position]!;
         const index = batch.at[position]!;
-        if (options.record !== undefined)
-          appendFileSync(options.record, `${JSON.stringify({ index, program, log })}\n`);
+        recording?.add(index, program, log);
         seconds.guest += milliseconds / 1000;
         const before = process.cpuUsage();
         const execution = await timed('simulation', () => simulation.run(program));

@@ -2,6 +2,7 @@
  * The differential test: random programs on a real kernel and on the simulation of it, everything that can be observed compared.
  */
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 
 import { parsed } from '../program.js';
 import { UsageError } from '../usage-error.js';
@@ -33,6 +34,7 @@ that can be observed. Ends with 1 if they differ, after printing the least progr
   --report FILE      writes what was found, as JSON
   --record FILE      appends what the kernel showed, a JSON object a line
   --replay FILE      a program, a report or a recording: recordings are compared without a machine
+  --workers N        threads for a recording, default one for each processor
   --merge FILE…      puts reports together, and prints the table
 `;
 
@@ -84,10 +86,13 @@ export async function fuzzCommand(args: readonly string[]): Promise<number> {
   if (positionals.length > 0) throw new UsageError(`what is ${positionals.join(' ')}?`);
   const kernel = kernelNamed(values.kernel).name;
   const seed = values.seed === undefined ? seedOfTheDay() : whole(values.seed, '--seed', 0);
+  if (values.workers !== undefined && values.replay === undefined)
+    throw new UsageError('--workers goes with --replay: a machine runs one program after the other');
+  const workers = values.workers === undefined ? availableParallelism() : whole(values.workers, '--workers', 1);
   const progress = (line: string): void => say(line);
   const output = (chunk: Buffer): void => void process.stderr.write(chunk);
   try {
-    if (values.replay !== undefined) return await replay(values.replay, kernel, progress, output);
+    if (values.replay !== undefined) return await replay(values.replay, kernel, workers, progress, output);
     const only = values.only === undefined ? undefined : whole(values.only, '--only', 0);
     const { report, complaints } = await runCampaign({
       ...{ kernel, seed, progress, output },
@@ -123,6 +128,7 @@ function parse(args: readonly string[]) {
       report: { type: 'string' },
       record: { type: 'string' },
       replay: { type: 'string' },
+      workers: { type: 'string' },
       merge: { type: 'boolean', default: false },
     },
   });

@@ -1,59 +1,67 @@
 /** Programs that were kept: run again, or, where what the kernel showed was kept with them, only compared again. */
 import { readFileSync } from 'node:fs';
 
-import { difference, kindOf, sideBySide } from '../../test/fuzz/compare.js';
-import { checkProgram, type Log, type Program } from '../../test/fuzz/program.js';
+import { difference, sideBySide } from '../../test/fuzz/compare.js';
+import { checkProgram, type Program } from '../../test/fuzz/program.js';
 import type { Machine } from '../../test/fuzz/protocol.js';
 import { Simulation } from '../../test/fuzz/simulate.js';
 import { stepText } from '../../test/fuzz/typescript.js';
 import type { Progress } from '../provision/tools.js';
 import { UsageError } from '../usage-error.js';
 import { Guest } from './guest.js';
+import { recordedMachine } from './recording.js';
+import { compareRecording } from './replay-recording.js';
 import type { Report } from './report.js';
 
-/** A line of a recording; the first one tells of which machine it is. */
-interface Recorded {
-  readonly index: number;
-  readonly program: Program;
-  readonly log: Log;
-}
+/** Milliseconds between two lines of progress. */
+const PROGRESS_EVERY = 10_000;
 
-/** @returns the exit status */
+/**
+ * @param workers threads for a recording
+ * @returns the exit status
+ */
 export async function replay(
   file: string,
   kernel: string,
+  workers: number,
   progress: Progress,
   output: (chunk: Buffer) => void,
 ): Promise<number> {
-  const [first = '', ...rest] = readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '');
-  const value = JSON.parse(first) as { machine?: Machine; failures?: Report['failures'] };
-  if (value.machine !== undefined) return await compareRecording(value.machine, rest);
-  if (rest.length > 0) throw new UsageError(`${file} is neither a program, nor a report, nor a recording`);
-  const programs = value.failures?.map(({ program }) => program) ?? [checkProgram(value)];
-  return await runAgain(programs, kernel, progress, output);
+  const kept = await read(file);
+  if ('machine' in kept) return await replayRecording(file, kept.machine, workers, progress);
+  return await runAgain(kept.programs, kernel, progress, output);
 }
 
-async function compareRecording(machine: Machine, lines: readonly string[]): Promise<number> {
-  const simulation = new Simulation(machine);
-  const kinds = new Map<string, { count: number; text: string }>();
-  for (const line of lines) {
-    const { index, program, log } = JSON.parse(line) as Recorded;
-    const divergence = difference(log, await simulation.run(program));
-    if (divergence === null) continue;
-    const step = program.steps[divergence.step];
-    const kind = kindOf(divergence, step?.op ?? 'end');
-    const known = kinds.get(kind);
-    if (known !== undefined) known.count++;
-    else {
-      const at = `program ${index}, step ${divergence.step}: ${step === undefined ? 'the end' : stepText(step)}`;
-      kinds.set(kind, { count: 1, text: `${at}\n${sideBySide(divergence.kernel, divergence.simulation)}` });
-    }
+/** @throws UsageError */
+async function read(file: string): Promise<{ machine: Machine } | { programs: readonly Program[] }> {
+  try {
+    const machine = await recordedMachine(file);
+    if (machine !== null) return { machine };
+    const value = JSON.parse(readFileSync(file, 'utf8')) as { failures?: Report['failures'] };
+    return { programs: value.failures?.map(({ program }) => program) ?? [checkProgram(value)] };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${file} is neither a program, nor a report, nor a recording: ${reason}`);
   }
-  for (const [kind, { count, text }] of kinds) console.log(`=== ${count} x ${kind}\n${text}\n`);
-  const diverged = [...kinds.values()].reduce((all, { count }) => all + count, 0);
-  console.log(`${lines.length} programs of ${machine.release}, ${diverged} diverged`);
+}
+
+async function replayRecording(file: string, machine: Machine, workers: number, progress: Progress): Promise<number> {
+  const [began, before] = [performance.now(), process.cpuUsage()];
+  let told = began;
+  const { programs, kinds } = await compareRecording(file, machine, workers, (done) => {
+    if (performance.now() - told < PROGRESS_EVERY) return;
+    told = performance.now();
+    progress(`${done} programs; ${((1000 * done) / (told - began)).toFixed(0)} a second`);
+  });
+  const seconds = (performance.now() - began) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  for (const { kind, count, text } of kinds) console.log(`=== ${count} x ${kind}\n${text}\n`);
+  const diverged = kinds.reduce((all, { count }) => all + count, 0);
+  console.log(`${programs} programs of ${machine.release}, ${diverged} diverged`);
+  const cost = programs === 0 ? '-' : ((user + system) / 1000 / programs).toFixed(1);
+  console.log(
+    `${(programs / seconds).toFixed(0)} programs/s in ${workers} threads; each takes ${cost} ms of a processor`,
+  );
   return diverged === 0 ? 0 : 1;
 }
 

@@ -104,7 +104,7 @@ describe('makeExclusive', () => {
   });
 });
 
-it('atomicAdd gives up after ten seconds, with the address: a page that the CPU took back keeps the first one busy', async (context) => {
+it('atomicAdd gives up, with the address, after ten seconds on a kernel: a page that the CPU took back keeps the first one busy', async (context) => {
   const b = await deviceBench(context, null, 'exclusive');
   need(context, b.hmm, 'transparentHugePages');
   await map(b.space, 0, HUGE);
