@@ -4,7 +4,7 @@ import { EventQueue } from './event-queue.js';
 import { MemoryFile } from './memory-file.js';
 import { Mirror, eventSink, type MirrorEvent } from './mirror.js';
 import { CallbackSink, IntervalNotifier, type NotifierOps } from './notifier.js';
-import { checkOperation, type PublicOperation } from './check-operation.js';
+import { checkArguments, checkOperation, type PublicOperation } from './check-operation.js';
 import { BACKEND, SESSION, checkSession, closedError, type Session, type SpaceHandle } from './session.js';
 import { checkArray, checkInstance, checkInteger, checkKeys, checkSpan, orElse } from './validate.js';
 
@@ -80,7 +80,8 @@ export class AddressSpace implements AsyncDisposable, SpaceHandle {
   /** mmap(2): `length` bytes. @returns the address */
   async mmap(length: number, options: MmapOptions = {}): Promise<number> {
     checkKeys(options, 'options', ['address', 'protection', 'flags', 'file', 'offset'] satisfies (keyof MmapOptions)[]);
-    return await this.#one<number>({ ...options, op: 'mmap', length });
+    const { address, protection, flags, file, offset } = options;
+    return await this.#one<number>({ op: 'mmap', length, address, protection, flags, file, offset });
   }
 
   munmap(address: number, length: number): Promise<void> {
@@ -98,7 +99,8 @@ export class AddressSpace implements AsyncDisposable, SpaceHandle {
   /** mremap(2). @returns the new address */
   async mremap(address: number, oldLength: number, newLength: number, options: MremapOptions = {}): Promise<number> {
     checkKeys(options, 'options', ['flags', 'newAddress'] satisfies (keyof MremapOptions)[]);
-    return await this.#one<number>({ ...options, op: 'mremap', address, oldLength, newLength });
+    const { flags, newAddress } = options;
+    return await this.#one<number>({ op: 'mremap', address, oldLength, newLength, flags, newAddress });
   }
 
   /** Loads by a CPU of the process: they fault as a program's do. @throws {HmmError} EFAULT with `address` and `signal` */
@@ -182,9 +184,11 @@ export class AddressSpace implements AsyncDisposable, SpaceHandle {
   #one<T extends number | Uint8Array | void>(operation: PublicOperation): Promise<T> {
     const { share } = this[SESSION];
     try {
-      const checked = checkOperation(this[SESSION], operation, '');
+      const checked = checkArguments(this[SESSION], operation, '');
       const results = share.settle(this[BACKEND](operation.op).run(0, [checked]));
-      return results instanceof Promise ? results.then(valueOf<T>) : Promise.resolve(valueOf<T>(results));
+      if (results instanceof Promise) return results.then(valueOf<T>);
+      const error = results[0]?.error;
+      return error === undefined ? Promise.resolve(valueOf<T>(results)) : share.fail(error);
     } catch (error) {
       return share.fail(error);
     }

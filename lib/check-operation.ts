@@ -19,15 +19,15 @@ export type PublicOperation = Operation<MemoryFile>;
 type Name = Operation['op'];
 
 const KEYS: { readonly [op in Name]: readonly string[] } = {
-  mmap: ['length', 'address', 'protection', 'flags', 'file', 'offset'],
-  munmap: ['address', 'length'],
-  mprotect: ['address', 'length', 'protection'],
-  madvise: ['address', 'length', 'advice'],
-  mremap: ['address', 'oldLength', 'newLength', 'flags', 'newAddress'],
-  read: ['address', 'length'],
-  write: ['address', 'bytes'],
-  truncate: ['file', 'length'],
-  punchHole: ['file', 'offset', 'length'],
+  mmap: ['op', 'length', 'address', 'protection', 'flags', 'file', 'offset'],
+  munmap: ['op', 'address', 'length'],
+  mprotect: ['op', 'address', 'length', 'protection'],
+  madvise: ['op', 'address', 'length', 'advice'],
+  mremap: ['op', 'address', 'oldLength', 'newLength', 'flags', 'newAddress'],
+  read: ['op', 'address', 'length'],
+  write: ['op', 'address', 'bytes'],
+  truncate: ['op', 'file', 'length'],
+  punchHole: ['op', 'file', 'offset', 'length'],
 };
 
 const NAMES = Object.keys(KEYS) as Name[];
@@ -37,36 +37,40 @@ const NAMES = Object.keys(KEYS) as Name[];
  * backend then receives is complete. `at` is put before the names of arguments in errors ('operations[3]').
  */
 export function checkOperation(session: Session, operation: PublicOperation, at: string): Operation {
-  const of = at === '' ? '' : `${at}.`;
   if (typeof operation !== 'object' || operation === null) throw new TypeError(`${at} must be an operation`);
-  const op = checkOneOf(operation.op, NAMES, `${of}op`);
-  checkKeys(operation, at === '' ? op : at, ['op', ...KEYS[op]]);
+  const op = checkOneOf(operation.op, NAMES, `${at}.op`);
+  checkKeys(operation, at, KEYS[op]);
+  return checkArguments(session, operation, `${at}.`);
+}
+
+/** The same for an operation that this library made of a method's arguments: it has no keys that it should not have. */
+export function checkArguments(session: Session, operation: PublicOperation, of: string): Operation {
   switch (operation.op) {
     case 'mmap': {
       const file = operation.file === undefined ? undefined : fileOf(session, operation.file, `${of}file`);
-      return {
+      const defaultFlags = file === undefined ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+      const checked: Operation = {
         op: 'mmap',
         length: checkInteger(operation.length, `${of}length`),
         address: checkInteger(orElse(operation.address, 0), `${of}address`),
         protection: checkInt(orElse(operation.protection, PROT_READ | PROT_WRITE), `${of}protection`),
-        flags: checkInt(
-          orElse(operation.flags, file === undefined ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED),
-          `${of}flags`,
-        ),
-        ...(file === undefined ? {} : { file }),
+        flags: checkInt(orElse(operation.flags, defaultFlags), `${of}flags`),
         offset: checkInteger(orElse(operation.offset, 0), `${of}offset`),
       };
+      return file === undefined ? checked : { ...checked, file };
     }
-    case 'munmap':
-      return { op: 'munmap', ...spanOf(operation, of) };
-    case 'mprotect':
-      return {
-        op: 'mprotect',
-        ...spanOf(operation, of),
-        protection: checkInt(operation.protection, `${of}protection`),
-      };
-    case 'madvise':
-      return { op: 'madvise', ...spanOf(operation, of), advice: checkInt(operation.advice, `${of}advice`) };
+    case 'munmap': {
+      const { address, length } = checkedSpan(operation, of);
+      return { op: 'munmap', address, length };
+    }
+    case 'mprotect': {
+      const { address, length } = checkedSpan(operation, of);
+      return { op: 'mprotect', address, length, protection: checkInt(operation.protection, `${of}protection`) };
+    }
+    case 'madvise': {
+      const { address, length } = checkedSpan(operation, of);
+      return { op: 'madvise', address, length, advice: checkInt(operation.advice, `${of}advice`) };
+    }
     case 'mremap':
       checkSpan(operation.address, operation.oldLength, `${of}address`, `${of}oldLength`);
       return {
@@ -77,9 +81,11 @@ export function checkOperation(session: Session, operation: PublicOperation, at:
         flags: checkInt(orElse(operation.flags, MREMAP_MAYMOVE), `${of}flags`),
         newAddress: checkInteger(orElse(operation.newAddress, 0), `${of}newAddress`),
       };
-    case 'read':
+    case 'read': {
       checkInteger(operation.length, `${of}length`, 0, MAX_ACCESS);
-      return { op: 'read', ...spanOf(operation, of) };
+      const { address, length } = checkedSpan(operation, of);
+      return { op: 'read', address, length };
+    }
     case 'write': {
       const bytes = checkBytes(operation.bytes, `${of}bytes`);
       checkSpan(operation.address, bytes.length, `${of}address`, `${of}bytes.length`);
@@ -102,9 +108,14 @@ export function checkOperation(session: Session, operation: PublicOperation, at:
   }
 }
 
-function spanOf(operation: { readonly address: number; readonly length: number }, of: string) {
+interface Span {
+  readonly address: number;
+  readonly length: number;
+}
+
+function checkedSpan(operation: Span, of: string): Span {
   checkSpan(operation.address, operation.length, `${of}address`, `${of}length`);
-  return { address: operation.address, length: operation.length };
+  return operation;
 }
 
 function fileOf(session: Session, file: MemoryFile, name: string) {

@@ -48,7 +48,8 @@ export class Device {
 
   /** Pages of the device's memory that are in use, by whatever process of this kernel; 0 if it has none. */
   async usage(): Promise<number> {
-    return await this.#backend('device_usage').deviceUsage(this.id);
+    const used = this.#backend('device_usage').deviceUsage(this.id);
+    return used instanceof Promise ? await used : used;
   }
 
   /**

@@ -33,6 +33,7 @@ export class LoopShare {
 
   /** The same for a failure. */
   fail(error: unknown): Promise<never> {
+    // Not rejected at once, when nobody awaits it yet: Node would take note of that.
     return (this.settle(undefined) ?? READY).then(() => {
       throw error;
     });

@@ -94,12 +94,16 @@ export class Mirror implements AsyncDisposable {
         const start = checkInteger(address, 'address') - (address % pageSize);
         return (await this.#open('device page table').entries(start, start + pageSize))[0]!;
       },
-      entries: async (start, end, into) => {
-        checkRange(start, end);
-        const session = this[SESSION];
-        const part =
-          into === undefined ? undefined : entriesFor(into, Math.ceil((end - start) / session.backend.pageSize));
-        return await session.share.settle(this.#open('device page table').entries(start, end, part));
+      // Not an async function: it has nothing to add to the promise.
+      entries: (start, end, into) => {
+        const { backend, share } = this[SESSION];
+        try {
+          checkRange(start, end);
+          const part = into === undefined ? undefined : entriesFor(into, Math.ceil((end - start) / backend.pageSize));
+          return Promise.resolve(share.settle(this.#open('device page table').entries(start, end, part)));
+        } catch (error) {
+          return share.fail(error);
+        }
       },
     };
   }

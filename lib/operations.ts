@@ -6,11 +6,11 @@ export type Operation<File = BackendFile> =
   | {
       readonly op: 'mmap';
       readonly length: number;
-      readonly address?: number;
-      readonly protection?: number;
-      readonly flags?: number;
-      readonly file?: File;
-      readonly offset?: number;
+      readonly address?: number | undefined;
+      readonly protection?: number | undefined;
+      readonly flags?: number | undefined;
+      readonly file?: File | undefined;
+      readonly offset?: number | undefined;
     }
   | { readonly op: 'munmap'; readonly address: number; readonly length: number }
   | { readonly op: 'mprotect'; readonly address: number; readonly length: number; readonly protection: number }
@@ -21,8 +21,8 @@ export type Operation<File = BackendFile> =
       readonly address: number;
       readonly oldLength: number;
       readonly newLength: number;
-      readonly flags?: number;
-      readonly newAddress?: number;
+      readonly flags?: number | undefined;
+      readonly newAddress?: number | undefined;
     }
   /** Loads by the CPU of the process, byte by byte in ascending order. Value: the bytes. EFAULT with the address and the signal. */
   | { readonly op: 'read'; readonly address: number; readonly length: number }

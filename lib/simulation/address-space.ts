@@ -14,7 +14,7 @@ import { dupMmap } from './fork.js';
 import { evictContext } from './evict.js';
 import { execute } from './operations.js';
 import { exitMmap } from './exit.js';
-import { rangeFaultOnce } from './fault-loop.js';
+import { rangeFaultOnce, snapshotAtOnce } from './fault-loop.js';
 import type {
   BackendAddressSpace,
   BackendMirror,
@@ -128,6 +128,9 @@ export class AddressSpace implements BackendAddressSpace {
     if (start < notifier.start || end > notifier.start + notifier.length) {
       throw new HmmError('EINVAL', syscall, 'outside the interval of the notifier');
     }
+    const outcome = snapshotAtOnce(this.mm, notifier.interval, range);
+    if (outcome === undefined) return undefined;
+    if (outcome !== null) throw outcome;
     return this.mm.engine.start('hmm_range_fault', rangeFaultOnce(this.mm, notifier.interval, range), reads(USERS));
   }
 

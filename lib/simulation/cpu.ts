@@ -12,27 +12,38 @@ import type { HugePmd, PteTable } from './page-table.js';
 import type { Routine } from './engine/engine.js';
 import type { Vma } from './vma.js';
 
-/** @throws HmmError EFAULT, with the address, the signal and the bytes read before */
-export function* cpuRead(mm: Mm, address: number, length: number): Routine<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  yield* access(mm, address, length, false, 'read', (frame, offset, at, count) => {
+/** @returns the bytes, or an error: EFAULT, with the address, the signal and how many bytes were read before */
+export function* cpuRead(mm: Mm, address: number, length: number): Routine<Uint8Array | HmmError> {
+  // Not before there is something to put into it.
+  let bytes: Uint8Array | null = null;
+  const error = yield* access(mm, address, length, false, 'read', (frame, offset, at, count) => {
+    bytes ??= new Uint8Array(length);
     mm.frames.read(frame, offset, bytes, at, count);
   });
-  return bytes;
+  return error ?? bytes ?? new Uint8Array(length);
 }
 
-/** @throws HmmError EFAULT, with the address, the signal and the bytes stored before */
-export function* cpuWrite(mm: Mm, address: number, bytes: Uint8Array): Routine<undefined> {
-  yield* access(mm, address, bytes.length, true, 'write', (frame, offset, at, count) => {
+/** @returns an error, or nothing: EFAULT, with the address, the signal and how many bytes were stored before */
+export function* cpuWrite(mm: Mm, address: number, bytes: Uint8Array): Routine<HmmError | undefined> {
+  return yield* access(mm, address, bytes.length, true, 'write', (frame, offset, at, count) => {
     mm.frames.write(frame, offset, bytes, at, count);
   });
-  return undefined;
 }
 
 type Mover = (frame: number, offset: number, at: number, count: number) => void;
 
-/** Ascending, page by page: nothing lies between the check of an entry and the move of its bytes, as in a TLB hit. */
-function* access(mm: Mm, address: number, length: number, write: boolean, syscall: string, move: Mover): Routine<void> {
+/**
+ * Ascending, page by page: nothing lies between the check of an entry and the move of its bytes, as in a TLB hit. That a program touches what it may not is
+ * an answer, and a frequent one: it is not thrown.
+ */
+function* access(
+  mm: Mm,
+  address: number,
+  length: number,
+  write: boolean,
+  syscall: string,
+  move: Mover,
+): Routine<HmmError | undefined> {
   let at = 0;
   while (at < length) {
     const here = address + at;
@@ -40,13 +51,15 @@ function* access(mm: Mm, address: number, length: number, write: boolean, syscal
     const offset = here - page * PAGE;
     const frame = here < TASK_SIZE ? translate(mm, here, write) : 0;
     if (frame === 0) {
-      yield* userFault(mm, here, write, syscall, at);
+      const error = yield* userFault(mm, here, write, syscall, at);
+      if (error !== undefined) return error;
       continue;
     }
     const count = Math.min(PAGE - offset, length - at);
     move(frame, offset, at, count);
     at += count;
   }
+  return undefined;
 }
 
 /**
@@ -74,7 +87,13 @@ function permits(table: PteTable, index: number, write: boolean): boolean {
 }
 
 /** do_user_addr_fault (arch/x86/mm/fault.c): under the lock of the VMA where kernels have it, else under mmap_lock. */
-function* userFault(mm: Mm, address: number, write: boolean, syscall: string, done: number): Routine<void> {
+function* userFault(
+  mm: Mm,
+  address: number,
+  write: boolean,
+  syscall: string,
+  done: number,
+): Routine<HmmError | undefined> {
   if (mm.engine.preemptive) yield 'do_user_addr_fault';
   let locked = mm.lock.tryRead();
   if (!locked && !underVmaLock(mm, address, write)) {
@@ -82,7 +101,9 @@ function* userFault(mm: Mm, address: number, write: boolean, syscall: string, do
     locked = true;
   }
   try {
-    const vma = faultingVma(mm, address, write, syscall, done);
+    const vma = address < TASK_SIZE ? mm.vmas.lookup(address) : null;
+    if (vma === null || accessError(vma, write))
+      return new HmmError('EFAULT', syscall, undefined, { address, done, signal: 'SIGSEGV' });
     let result: FaultResult | 'copy' | 'swap';
     if (mm.engine.preemptive) result = yield* handleMmFault(vma, address, write);
     else {
@@ -90,7 +111,7 @@ function* userFault(mm: Mm, address: number, write: boolean, syscall: string, do
       result = tryFault(vma, address, write);
       if (result === 'copy' || result === 'swap') result = yield* finishFault(vma, address, result);
     }
-    if (result !== 'done') fail(result, address, syscall, done);
+    return result === 'done' ? undefined : faultError(result, address, syscall, done);
   } finally {
     if (locked) mm.lock.unlockRead();
   }
@@ -103,20 +124,11 @@ function underVmaLock(mm: Mm, address: number, write: boolean): boolean {
   return vma.shared || vma.anonVma !== null || !(write || isHugetlb(vma) || faultsHuge(vma, blockOf(address)));
 }
 
-function faultingVma(mm: Mm, address: number, write: boolean, syscall: string, done: number): Vma {
-  const vma = address < TASK_SIZE ? mm.vmas.lookup(address) : null;
-  if (vma === null || accessError(vma, write)) {
-    throw new HmmError('EFAULT', syscall, undefined, { address, done, signal: 'SIGSEGV' });
-  }
-  return vma;
-}
-
-function fail(result: FaultResult, address: number, syscall: string, done: number): never {
-  if (result === 'sigbus') {
-    throw new HmmError('EFAULT', syscall, 'beyond the end of the file', { address, done, signal: 'SIGBUS' });
-  }
+function faultError(result: Exclude<FaultResult, 'done'>, address: number, syscall: string, done: number): HmmError {
+  if (result === 'sigbus')
+    return new HmmError('EFAULT', syscall, 'beyond the end of the file', { address, done, signal: 'SIGBUS' });
   const reason = 'no frame is left, and the OOM killer is not modelled';
-  throw new HmmError('ERR_HMM_NOT_MODELLED', syscall, reason, { address, done });
+  return new HmmError('ERR_HMM_NOT_MODELLED', syscall, reason, { address, done });
 }
 
 /** access_error */

@@ -1,6 +1,6 @@
 /** The driver's side of hmm_range_fault: one call of it, and the loop of Documentation/mm/hmm.rst (kernel-module/fault.c). */
 import { HmmError } from '../errors.js';
-import { hmmRangeFault } from './range-fault.js';
+import { hmmRangeFault, hmmRangeSnapshot } from './range-fault.js';
 import type { IntervalNotifier } from './notifiers.js';
 import type { Mm } from './mm.js';
 import type { Routine } from './engine/engine.js';
@@ -12,15 +12,40 @@ export const RETRY_DEADLINE = 10_000;
 
 /** hmm_range_fault as a driver calls it: EBUSY is an error. */
 export function* rangeFaultOnce(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<undefined | HmmError> {
-  const outcome = yield* walk(mm, notifier, range);
+  return errorOf(yield* walk(mm, notifier, range), range);
+}
+
+/**
+ * The same at once, without a task, for a range that requests nothing. Null: not while somebody changes the address space, nor where a scheduler has to be asked.
+ */
+export function snapshotAtOnce(mm: Mm, notifier: IntervalNotifier, range: WalkRange): undefined | null | HmmError {
+  if (mm.engine.preemptive || range.defaultFlags !== 0n || range.pfnFlagsMask !== 0n) return null;
+  if (!mm.tryGet()) return gone();
+  try {
+    if (!mm.lock.tryRead()) return null;
+    try {
+      return errorOf(hmmRangeSnapshot(mm, notifier, range), range);
+    } finally {
+      mm.lock.unlockRead();
+    }
+  } finally {
+    mm.put();
+  }
+}
+
+function errorOf(outcome: WalkOutcome, range: WalkRange): undefined | HmmError {
   if (outcome === true) return undefined;
   if (outcome !== false) return outcome;
   return new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: range.done ?? 0 });
 }
 
+function gone(): HmmError {
+  return new HmmError('EFAULT', 'hmm_range_fault', 'the process has gone', { done: 0 });
+}
+
 /** hmm_range_fault with the lifetime and the lock that it asks for. EFAULT also if the process has gone. False: EBUSY. */
 function* walk(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<WalkOutcome> {
-  if (!mm.tryGet()) return new HmmError('EFAULT', 'hmm_range_fault', 'the process has gone', { done: 0 });
+  if (!mm.tryGet()) return gone();
   try {
     if (mm.engine.preemptive || !mm.lock.tryRead()) yield* mm.lock.read();
     try {

@@ -1,5 +1,29 @@
 /** madvise(2): do_madvise, madvise_walk_vmas and madvise_vma_behavior (mm/madvise.c). */
-import * as constants from '../constants.js';
+import {
+  MADV_COLD,
+  MADV_COLLAPSE,
+  MADV_DODUMP,
+  MADV_DOFORK,
+  MADV_DONTDUMP,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_HUGEPAGE,
+  MADV_KEEPONFORK,
+  MADV_MERGEABLE,
+  MADV_NOHUGEPAGE,
+  MADV_NORMAL,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_REMOVE,
+  MADV_SEQUENTIAL,
+  MADV_UNMERGEABLE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
+} from '../constants.js';
 import { HmmError } from '../errors.js';
 import { HugetlbFile } from './hugetlb-pool.js';
 import { PAGE, PMD_SIZE, alignDown, pageAlign } from './layout.js';
@@ -32,41 +56,41 @@ const MADV_SOFT_OFFLINE = 101;
 
 /** Advice that works on pages, under mmap_lock held for reading. */
 const PAGE_ADVICE: ReadonlySet<number> = new Set([
-  constants.MADV_REMOVE,
-  constants.MADV_WILLNEED,
-  constants.MADV_DONTNEED,
-  constants.MADV_DONTNEED_LOCKED,
-  constants.MADV_COLD,
-  constants.MADV_PAGEOUT,
-  constants.MADV_FREE,
-  constants.MADV_POPULATE_READ,
-  constants.MADV_POPULATE_WRITE,
-  constants.MADV_COLLAPSE,
+  MADV_REMOVE,
+  MADV_WILLNEED,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_COLD,
+  MADV_PAGEOUT,
+  MADV_FREE,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_COLLAPSE,
 ]);
 
 /** Advice that changes the flags of VMAs: what becomes of them. */
 const FLAG_ADVICE: ReadonlyMap<number, { readonly set: number; readonly clear: number }> = new Map([
-  [constants.MADV_NORMAL, { set: 0, clear: VM_RAND_READ | VM_SEQ_READ }],
-  [constants.MADV_SEQUENTIAL, { set: VM_SEQ_READ, clear: VM_RAND_READ }],
-  [constants.MADV_RANDOM, { set: VM_RAND_READ, clear: VM_SEQ_READ }],
-  [constants.MADV_DONTFORK, { set: VM_DONTCOPY, clear: 0 }],
-  [constants.MADV_DOFORK, { set: 0, clear: VM_DONTCOPY }],
-  [constants.MADV_WIPEONFORK, { set: VM_WIPEONFORK, clear: 0 }],
-  [constants.MADV_KEEPONFORK, { set: 0, clear: VM_WIPEONFORK }],
-  [constants.MADV_DONTDUMP, { set: VM_DONTDUMP, clear: 0 }],
-  [constants.MADV_DODUMP, { set: 0, clear: VM_DONTDUMP }],
-  [constants.MADV_HUGEPAGE, { set: VM_HUGEPAGE, clear: VM_NOHUGEPAGE }],
-  [constants.MADV_NOHUGEPAGE, { set: VM_NOHUGEPAGE, clear: VM_HUGEPAGE }],
+  [MADV_NORMAL, { set: 0, clear: VM_RAND_READ | VM_SEQ_READ }],
+  [MADV_SEQUENTIAL, { set: VM_SEQ_READ, clear: VM_RAND_READ }],
+  [MADV_RANDOM, { set: VM_RAND_READ, clear: VM_SEQ_READ }],
+  [MADV_DONTFORK, { set: VM_DONTCOPY, clear: 0 }],
+  [MADV_DOFORK, { set: 0, clear: VM_DONTCOPY }],
+  [MADV_WIPEONFORK, { set: VM_WIPEONFORK, clear: 0 }],
+  [MADV_KEEPONFORK, { set: 0, clear: VM_WIPEONFORK }],
+  [MADV_DONTDUMP, { set: VM_DONTDUMP, clear: 0 }],
+  [MADV_DODUMP, { set: 0, clear: VM_DONTDUMP }],
+  [MADV_HUGEPAGE, { set: VM_HUGEPAGE, clear: VM_NOHUGEPAGE }],
+  [MADV_NOHUGEPAGE, { set: VM_NOHUGEPAGE, clear: VM_HUGEPAGE }],
 ]);
 
 const UNMODELLED: ReadonlyMap<number, string> = new Map([
-  [constants.MADV_MERGEABLE, 'KSM (MADV_MERGEABLE)'],
-  [constants.MADV_UNMERGEABLE, 'KSM (MADV_UNMERGEABLE)'],
+  [MADV_MERGEABLE, 'KSM (MADV_MERGEABLE)'],
+  [MADV_UNMERGEABLE, 'KSM (MADV_UNMERGEABLE)'],
   [MADV_HWPOISON, 'memory failure (MADV_HWPOISON)'],
   [MADV_SOFT_OFFLINE, 'memory failure (MADV_SOFT_OFFLINE)'],
 ]);
 
-export function* madvise(mm: Mm, start: number, length: number, advice: number): Routine<undefined> {
+export function* madvise(mm: Mm, start: number, length: number, advice: number): Routine<HmmError | undefined> {
   const unmodelled = UNMODELLED.get(advice);
   if (unmodelled !== undefined) notModelled('madvise', unmodelled);
   const onPages = PAGE_ADVICE.has(advice);
@@ -78,24 +102,26 @@ export function* madvise(mm: Mm, start: number, length: number, advice: number):
   if (onPages) yield* mm.lock.read();
   else yield* mm.lock.write();
   try {
-    const populates = advice === constants.MADV_POPULATE_READ || advice === constants.MADV_POPULATE_WRITE;
-    if (populates && !mm.profile.populateCrossesHoles) yield* populateToHole(mm, start, end, advice);
-    else yield* walkVmas(mm, start, end, advice);
+    const populates = advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
+    const whole =
+      populates && !mm.profile.populateCrossesHoles
+        ? yield* populateToHole(mm, start, end, advice)
+        : yield* walkVmas(mm, start, end, advice);
+    return whole ? undefined : new HmmError('ENOMEM', 'madvise', 'a hole');
   } finally {
     if (onPages) mm.lock.unlockRead();
     else mm.lock.unlockWrite();
   }
-  return undefined;
 }
 
-/** madvise_walk_vmas: a hole is skipped, and reported when all VMAs have been done; an error of a VMA ends it at once. */
-function* walkVmas(mm: Mm, start: number, end: number, advice: number): Routine<void> {
+/** madvise_walk_vmas: a hole is skipped, and reported when all VMAs have been done; an error of a VMA ends it at once. False: there is a hole. */
+function* walkVmas(mm: Mm, start: number, end: number, advice: number): Routine<boolean> {
   let hole = false;
   let at = start;
   let vma = mm.vmas.find(at);
   let prev = vma !== null && at > vma.start ? vma : mm.vmas.before(at);
   for (;;) {
-    if (vma === null) refuse('ENOMEM', 'madvise', 'a hole');
+    if (vma === null) return false;
     if (at < vma.start) {
       hole = true;
       at = vma.start;
@@ -107,60 +133,61 @@ function* walkVmas(mm: Mm, start: number, end: number, advice: number): Routine<
     if (at >= end) break;
     vma = mm.vmas.find(prev?.end ?? at);
   }
-  if (hole) refuse('ENOMEM', 'madvise', 'a hole');
+  return !hole;
 }
 
-/** madvise_populate of 6.12: page by page, whatever VMA it is in, up to the first hole. */
-function* populateToHole(mm: Mm, start: number, end: number, advice: number): Routine<void> {
+/** madvise_populate of 6.12: page by page, whatever VMA it is in, up to the first hole. False: there is one. */
+function* populateToHole(mm: Mm, start: number, end: number, advice: number): Routine<boolean> {
   for (let at = start; at < end;) {
     const vma = mm.vmas.lookup(at);
-    if (vma === null) refuse('ENOMEM', 'madvise', 'a hole');
+    if (vma === null) return false;
     const partEnd = Math.min(vma.end, end);
-    yield* madvisePopulate(vma, at, partEnd, advice === constants.MADV_POPULATE_WRITE);
+    yield* madvisePopulate(vma, at, partEnd, advice === MADV_POPULATE_WRITE);
     at = partEnd;
   }
+  return true;
 }
 
 /** madvise_vma_behavior. Returns the VMA to go on after, or null if mmap_lock was dropped meanwhile. */
 function* visit(vma: Vma, prev: Vma | null, start: number, end: number, advice: number): Routine<Vma | null> {
   switch (advice) {
-    case constants.MADV_DONTNEED:
-    case constants.MADV_DONTNEED_LOCKED:
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED:
       if (isHugetlb(vma)) {
         yield* dontNeedHugetlb(vma, start, end);
         return vma;
       }
-      if (advice === constants.MADV_DONTNEED && (vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
+      if (advice === MADV_DONTNEED && (vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
       yield* dontNeed(vma, start, end);
       return vma;
-    case constants.MADV_FREE:
+    case MADV_FREE:
       if ((vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
       if (!vma.anonymous) refuse('EINVAL', 'madvise', 'not anonymous private memory');
       yield* freePages(vma, start, end);
       return vma;
-    case constants.MADV_COLD:
+    case MADV_COLD:
       if (isHugetlb(vma)) refuse('EINVAL', 'madvise', 'huge pages of the pool do not age');
       if ((vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
       yield* deactivate(vma, start, end);
       return vma;
-    case constants.MADV_PAGEOUT:
+    case MADV_PAGEOUT:
       if (isHugetlb(vma)) refuse('EINVAL', 'madvise', 'huge pages of the pool are not reclaimed');
       if ((vma.flags & VM_LOCKED) !== 0) refuse('EINVAL', 'madvise', 'locked');
       yield* pageOut(vma, start, end);
       return vma;
-    case constants.MADV_POPULATE_READ:
-    case constants.MADV_POPULATE_WRITE:
-      yield* madvisePopulate(vma, start, end, advice === constants.MADV_POPULATE_WRITE);
+    case MADV_POPULATE_READ:
+    case MADV_POPULATE_WRITE:
+      yield* madvisePopulate(vma, start, end, advice === MADV_POPULATE_WRITE);
       return vma;
-    case constants.MADV_COLLAPSE:
+    case MADV_COLLAPSE:
       yield* madviseCollapse(vma, start, end);
       // mmap_lock was given up meanwhile.
       return null;
-    case constants.MADV_WILLNEED:
+    case MADV_WILLNEED:
       // Without swap the kernel answers EBADF, with it 0; which of the two is a matter of its configuration.
       if (vma.anonymous) notModelled('madvise', 'swap (MADV_WILLNEED of anonymous memory)');
       return vma;
-    case constants.MADV_REMOVE:
+    case MADV_REMOVE:
       return yield* removePages(vma, start, end);
     default:
       return yield* changeFlags(vma, prev, start, end, advice);
@@ -194,7 +221,7 @@ function* removePages(vma: Vma, start: number, end: number): Routine<null> {
 /** madvise_update_vma, and the errors that madvise has of its own. */
 function* changeFlags(vma: Vma, prev: Vma | null, start: number, end: number, advice: number): Routine<Vma> {
   const { set, clear } = FLAG_ADVICE.get(advice)!;
-  if (advice === constants.MADV_WIPEONFORK && (vma.file !== null || vma.shared)) {
+  if (advice === MADV_WIPEONFORK && (vma.file !== null || vma.shared)) {
     refuse('EINVAL', 'madvise', 'not anonymous private memory');
   }
   const flags = (vma.flags & ~clear) | set;

@@ -1,4 +1,5 @@
 /** mprotect(2): do_mprotect_pkey, mprotect_fixup and change_protection (mm/mprotect.c). */
+import { HmmError } from '../errors.js';
 import { PAGE, PGD_SIZE, PMD_SIZE, PTES, PUD_SIZE, alignDown, blockOf, pageAlign } from './layout.js';
 import { PAGE_ANON, PAGE_ANON_EXCLUSIVE } from './frames.js';
 import { HugePmd, PTE_DIRTY, PTE_NO_ACCESS, PTE_SPECIAL } from './page-table.js';
@@ -30,7 +31,7 @@ const PROT_GROWSDOWN = 0x0100_0000;
 const PROT_GROWSUP = 0x0200_0000;
 const PROT_VALID = 0x7 | PROT_SEM;
 
-export function* mprotect(mm: Mm, start: number, length: number, requested: number): Routine<undefined> {
+export function* mprotect(mm: Mm, start: number, length: number, requested: number): Routine<HmmError | undefined> {
   const grows = requested & (PROT_GROWSDOWN | PROT_GROWSUP);
   const protection = requested & ~(PROT_GROWSDOWN | PROT_GROWSUP);
   if (grows === (PROT_GROWSDOWN | PROT_GROWSUP)) refuse('EINVAL', 'mprotect');
@@ -40,17 +41,23 @@ export function* mprotect(mm: Mm, start: number, length: number, requested: numb
   if ((protection & ~PROT_VALID) !== 0) refuse('EINVAL', 'mprotect', 'an unknown protection');
   yield* mm.lock.write();
   try {
-    yield* protectRange(mm, start, end, protection, grows);
+    return yield* protectRange(mm, start, end, protection, grows);
   } finally {
     mm.lock.unlockWrite();
   }
-  return undefined;
 }
 
-function* protectRange(mm: Mm, start: number, end: number, protection: number, grows: number): Routine<void> {
+function* protectRange(
+  mm: Mm,
+  start: number,
+  end: number,
+  protection: number,
+  grows: number,
+): Routine<HmmError | undefined> {
   let vma = mm.vmas.intersection(start, end);
-  if (vma === null) refuse('ENOMEM', 'mprotect', 'nothing is mapped there');
-  if ((grows & PROT_GROWSDOWN) === 0 && vma.start > start) refuse('ENOMEM', 'mprotect', 'the start is not mapped');
+  if (vma === null) return new HmmError('ENOMEM', 'mprotect', 'nothing is mapped there');
+  if ((grows & PROT_GROWSDOWN) === 0 && vma.start > start)
+    return new HmmError('ENOMEM', 'mprotect', 'the start is not mapped');
   // No mapping here grows.
   if (grows !== 0) refuse('EINVAL', 'mprotect', 'the mapping does not grow');
 
@@ -61,9 +68,10 @@ function* protectRange(mm: Mm, start: number, end: number, protection: number, g
     prev = yield* mprotectFixup(mm, vma, prev, at, Math.min(vma.end, end), flags);
     // What was merged into may reach beyond the part that was changed.
     at = Math.max(at, prev.end);
-    if (at >= end) return;
+    if (at >= end) return undefined;
     vma = mm.vmas.find(prev.end);
-    if (vma === null || vma.start !== at) refuse('ENOMEM', 'mprotect', 'a hole, after the part before it was changed');
+    if (vma === null || vma.start !== at)
+      return new HmmError('ENOMEM', 'mprotect', 'a hole, after the part before it was changed');
   }
 }
 

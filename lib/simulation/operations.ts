@@ -19,6 +19,7 @@ const DONE: OperationResult = Object.freeze({});
 export function* execute(mm: Mm, operation: Operation): Routine<OperationResult> {
   try {
     const value = yield* dispatch(mm, operation);
+    if (value instanceof HmmError) return { error: value };
     return value === undefined ? DONE : { value };
   } catch (error) {
     // What the kernel refused is the result; anything else is a fault of this program and must not look like one.
@@ -27,7 +28,8 @@ export function* execute(mm: Mm, operation: Operation): Routine<OperationResult>
   }
 }
 
-function dispatch(mm: Mm, operation: Operation): Routine<number | Uint8Array | undefined> {
+/** The routine's value; refusals are thrown, or returned where they are frequent: an exception is expensive, and the more so the more routines it passes. */
+function dispatch(mm: Mm, operation: Operation): Routine<number | Uint8Array | undefined | HmmError> {
   switch (operation.op) {
     case 'mmap': {
       const file = operation.file === undefined ? null : fileOf(operation.file);

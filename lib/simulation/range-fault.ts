@@ -80,6 +80,13 @@ export function* hmmRangeFault(mm: Mm, notifier: IntervalNotifier, range: WalkRa
   }
 }
 
+/** The same for a range that requests nothing, where nobody preempts: it never sleeps and calls nobody back, so it needs no routine. */
+export function hmmRangeSnapshot(mm: Mm, notifier: IntervalNotifier, range: WalkRange): WalkOutcome {
+  const walk = new Walk(mm, notifier, range);
+  walk.step();
+  return walk.outcome;
+}
+
 /** Where a walk is: before the notifier's sequence is looked at, at first and after whatever may have slept; */
 const BEGIN = 0;
 /** at a stretch; */

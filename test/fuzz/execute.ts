@@ -141,10 +141,11 @@ function withProcess(world: World, step: ProcessStep, process: Process): Answer 
       const address = WINDOW + step.at;
       const { length, protection } = step;
       const flags = BACKING[step.backing] | MAP_FIXED | step.flags;
-      const options = { address, protection, flags };
-      return space
-        .mmap(length, file === undefined ? options : { ...options, file, offset: step.offset ?? 0 })
-        .then(where);
+      const options =
+        file === undefined
+          ? { address, protection, flags }
+          : { address, protection, flags, file, offset: step.offset ?? 0 };
+      return space.mmap(length, options).then(where);
     }
     case 'munmap':
       return space.munmap(WINDOW + step.at, step.length);
@@ -153,8 +154,9 @@ function withProcess(world: World, step: ProcessStep, process: Process): Answer 
     case 'madvise':
       return space.madvise(WINDOW + step.at, step.length, step.advice);
     case 'mremap': {
-      const target = step.to === undefined ? {} : { newAddress: WINDOW + step.to };
-      return space.mremap(WINDOW + step.at, step.length, step.newLength, { flags: step.flags, ...target }).then(where);
+      const { flags } = step;
+      const options = step.to === undefined ? { flags } : { flags, newAddress: WINDOW + step.to };
+      return space.mremap(WINDOW + step.at, step.length, step.newLength, options).then(where);
     }
     case 'write':
       return space.write(WINDOW + step.at, contents(step));

@@ -72,33 +72,43 @@ class FrameTable {
 /** One for all: pages are looked at by one program after the other, and never in two places at once. */
 const frames = new FrameTable();
 
+const WINDOW_PAGES = WINDOW_LENGTH / PAGE;
+const ENTRY_BYTES = 8;
+
 /** What is kept of a run of pages: the first one, the lower and the upper word of its entry. */
 const RUN_WORDS = 3;
 
-/** One process's page table over the window. */
+/** Pages that are looked at anew together when one of them has changed: those of a page table. */
+const BLOCK_PAGES = 512;
+/** Runs of a block, at most, and where they end. */
+const BLOCK_RUN_WORDS = (BLOCK_PAGES + 1) * RUN_WORDS;
+
+/** One process's page table over the window. One object serves many processes, one after the other. */
 export class Pages {
-  readonly #bytes: Buffer;
+  #bytes!: Buffer;
+  #words!: Int32Array;
   /** As they were when changed() was last asked. */
-  readonly #previous: Buffer;
-  readonly #words: Int32Array;
+  readonly #previous = Buffer.alloc(WINDOW_PAGES * ENTRY_BYTES);
+  /** The runs of each block, and how many there are. */
+  readonly #blockRuns = new Int32Array((WINDOW_PAGES / BLOCK_PAGES) * BLOCK_RUN_WORDS);
+  readonly #blockRunCounts = new Int32Array(WINDOW_PAGES / BLOCK_PAGES);
   /**
    * The pages, when changed() was last asked, in runs: entries that are the same but for the frame, if they are valid. For the most part of the
    * window there is one and the same thing to say, and nobody need look at its pages again.
    */
-  readonly #runs: Int32Array;
+  readonly #runs = new Int32Array((WINDOW_PAGES + 1) * RUN_WORDS);
   #runCount = 0;
   /** The slot in the table of frames of each valid page. */
-  readonly #slots: Int32Array;
+  readonly #slots = new Int32Array(WINDOW_PAGES);
 
-  constructor(range: HmmRange) {
-    const { length } = range.pfns;
-    this.#bytes = Buffer.from(range.pfns.buffer, range.pfns.byteOffset, range.pfns.byteLength);
+  /** From now on this range, over the whole window, of a process that has not been looked at. */
+  begin({ pfns }: HmmRange): this {
+    if (pfns.length !== WINDOW_PAGES) throw new Error(`a range of the window has ${WINDOW_PAGES} pages`);
+    this.#bytes = Buffer.from(pfns.buffer, pfns.byteOffset, pfns.byteLength);
+    this.#words = new Int32Array(pfns.buffer, pfns.byteOffset, 2 * WINDOW_PAGES);
     // Nothing that a page table says.
-    this.#previous = Buffer.alloc(this.#bytes.length, 0xff);
-    this.#words = new Int32Array(range.pfns.buffer, range.pfns.byteOffset, 2 * length);
-    // And one that only says where they end.
-    this.#runs = new Int32Array((length + 1) * RUN_WORDS);
-    this.#slots = new Int32Array(length);
+    this.#previous.fill(0xff);
+    return this;
   }
 
   /** How an entry is to the page that is there: ' =', the same frame, ' !', another. A request that no walk reached names frame 0. */
@@ -111,19 +121,27 @@ export class Pages {
 
   /** Whether anything is other than when this was last asked. */
   changed(): boolean {
-    if (this.#bytes.equals(this.#previous)) return false;
-    this.#bytes.copy(this.#previous);
-    this.#split();
+    const bytes = this.#bytes;
+    const previous = this.#previous;
+    if (bytes.equals(previous)) return false;
+    const size = BLOCK_PAGES * ENTRY_BYTES;
+    for (let from = 0; from < bytes.length; from += size) {
+      if (bytes.compare(previous, from, from + size, from, from + size) === 0) continue;
+      bytes.copy(previous, from, from, from + size);
+      this.#split(from / size);
+    }
+    this.#join();
     return true;
   }
 
-  /** Finds the runs. */
-  #split(): void {
+  /** Finds the runs of a block. */
+  #split(block: number): void {
     const words = this.#words;
-    const runs = this.#runs;
-    const end = this.#slots.length;
-    let at = 0;
-    for (let page = 0; page < end; at += RUN_WORDS) {
+    const runs = this.#blockRuns;
+    const first = block * BLOCK_RUN_WORDS;
+    const end = (block + 1) * BLOCK_PAGES;
+    let at = first;
+    for (let page = end - BLOCK_PAGES; page < end; at += RUN_WORDS) {
       const low = words[2 * page]!;
       const high = words[2 * page + 1]!;
       runs[at] = page;
@@ -134,12 +152,25 @@ export class Pages {
         while (page < end && words[2 * page + 1] === high) page++;
         continue;
       }
-      // Where a hugetlb page is missing each entry has the order, and its offset in the huge page for a frame.
-      const by = (high & ORDER_HIGH) === 0 ? 0 : 1;
+      const by = stepOf(high);
       for (let next = low + by; page < end && words[2 * page + 1] === high && words[2 * page] === next; page++)
         next += by;
     }
-    runs[at] = end;
+    this.#blockRunCounts[block] = (at - first) / RUN_WORDS;
+  }
+
+  /** Puts the blocks' runs in a row: those that go on over the end of a block are one. */
+  #join(): void {
+    const runs = this.#runs;
+    const from = this.#blockRuns;
+    let at = 0;
+    for (let block = 0; block < this.#blockRunCounts.length; block++) {
+      let next = block * BLOCK_RUN_WORDS;
+      const end = next + this.#blockRunCounts[block]! * RUN_WORDS;
+      if (at > 0 && goesOn(runs, at - RUN_WORDS, from, next)) next += RUN_WORDS;
+      for (; next < end; next++) runs[at++] = from[next]!;
+    }
+    runs[at] = WINDOW_PAGES;
     this.#runCount = at / RUN_WORDS;
   }
 
@@ -196,6 +227,18 @@ export class Pages {
     }
     return text === '' ? 'nothing' : text;
   }
+}
+
+/** By how much the lower words of entries that are not valid grow: where a hugetlb page is missing each has the order, and its offset in the huge page for a frame. */
+function stepOf(high: number): number {
+  return (high & ORDER_HIGH) === 0 ? 0 : 1;
+}
+
+/** Whether the run at `other` is the rest of the one at `at`. */
+function goesOn(runs: Int32Array, at: number, others: Int32Array, other: number): boolean {
+  const high = runs[at + 2]!;
+  if (others[other + 2] !== high) return false;
+  return (high & VALID_HIGH) !== 0 || others[other + 1] === runs[at + 1]! + stepOf(high) * (others[other]! - runs[at]!);
 }
 
 function runText(before: string, from: number, to: number, flags: string, who: string): string {

@@ -1,4 +1,5 @@
 import { MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, type AddressSpace, type Hmm } from 'node-hmm';
+import { Pages } from './observe.js';
 import { PAGE } from './program.js';
 
 /** Out of the window, and of the slice that it is in. */
@@ -11,6 +12,8 @@ const ELSEWHERE = 256 * 2 ** 30;
 export class Origin {
   readonly hmm: Hmm;
   readonly #space: AddressSpace;
+  /** Of programs that are over, for the next. */
+  readonly #pages: Pages[] = [];
 
   private constructor(hmm: Hmm, space: AddressSpace) {
     this.hmm = hmm;
@@ -25,6 +28,15 @@ export class Origin {
 
   fork(): Promise<AddressSpace> {
     return this.#space.fork();
+  }
+
+  takePages(): Pages {
+    return this.#pages.pop() ?? new Pages();
+  }
+
+  /** Nobody looks at them any more. */
+  givePages(pages: Pages): void {
+    this.#pages.push(pages);
   }
 
   /**

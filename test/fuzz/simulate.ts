@@ -17,15 +17,17 @@ export class Simulation {
   /** @returns what the program showed; for a fault of the simulation's own, that instead of an answer */
   async run(program: Program): Promise<Execution> {
     // Most of what an error costs is the trace of its stack, and a program meets a dozen that are answers, of which nobody reads it.
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
+    const errors: { stackTraceLimit: number | undefined } = Error;
+    const limit = errors.stackTraceLimit;
+    // With 0 the stack would be walked all the same.
+    errors.stackTraceLimit = undefined;
     let fault: unknown;
     try {
       return await this.#execute(program);
     } catch (error) {
       fault = error;
     } finally {
-      Error.stackTraceLimit = limit;
+      errors.stackTraceLimit = limit;
     }
     // Once more, with the trace.
     try {

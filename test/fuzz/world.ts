@@ -82,21 +82,31 @@ const SNAPSHOT = { snapshot: true };
 export class NotModelled extends Error {}
 
 /**
- * The answer of an operation, as a line.
+ * The answer of an operation, as a line. Not an async function: what an await throws costs as much as the operation that was refused.
  * @throws NotModelled
  */
-export async function answer(operation: () => string | void | Promise<string | void>): Promise<string> {
+export function answer(operation: () => string | void | Promise<string | void>): Promise<string> {
   try {
-    return (await operation()) ?? 'ok';
+    const result = operation();
+    return result instanceof Promise ? result.then(valueText, errorText) : Promise.resolve(valueText(result));
   } catch (error) {
-    if (!(error instanceof HmmError)) throw error;
-    const { code, signal, message, syscall } = error;
-    if (code === 'ERR_HMM_NOT_MODELLED') throw new NotModelled(message);
-    // The kernel does not say where a walk ended; the simulation's errors do, for people.
-    const { address, done = 0 } = syscall === 'hmm_range_fault' || syscall === 'populate' ? {} : error;
-    const at = address === undefined ? '' : ` at ${place(address)}`;
-    return `${code}${at}${signal === undefined ? '' : ` ${signal}`}${done === 0 ? '' : ` after ${done}`}`;
+    return Promise.resolve(error).then(errorText);
   }
+}
+
+function valueText(value: string | void): string {
+  return value ?? 'ok';
+}
+
+/** @throws NotModelled */
+function errorText(error: unknown): string {
+  if (!(error instanceof HmmError)) throw error;
+  const { code, signal, message, syscall } = error;
+  if (code === 'ERR_HMM_NOT_MODELLED') throw new NotModelled(message);
+  // The kernel does not say where a walk ended; the simulation's errors do, for people.
+  const { address, done = 0 } = syscall === 'hmm_range_fault' || syscall === 'populate' ? {} : error;
+  const at = address === undefined ? '' : ` at ${place(address)}`;
+  return `${code}${at}${signal === undefined ? '' : ` ${signal}`}${done === 0 ? '' : ` after ${done}`}`;
 }
 
 export class World {
@@ -152,7 +162,8 @@ export class World {
     const range = new HmmRange({ notifier: watcher.notifier, start: WINDOW, end: WINDOW + WINDOW_LENGTH });
     range.notifierSequence = await watcher.notifier.readBegin();
     const name = `p${number}`;
-    const process = { number, name, space, watcher, range, pages: new Pages(range), pagesText: 'not looked at' };
+    const pages = this.#origin.takePages().begin(range);
+    const process = { number, name, space, watcher, range, pages, pagesText: 'not looked at' };
     this.processes.push(process);
     return process;
   }
@@ -219,7 +230,7 @@ export class World {
   /** The program is over: nothing of it must be left. */
   async close(): Promise<void> {
     this.#closing = true;
-    for (const { space } of this.processes) await space[Symbol.asyncDispose]();
+    await this.#endProcesses();
     this.#takeEvents();
     // The end of locked memory leaves pages in a batch, those of devices too.
     await this.drain();
@@ -229,8 +240,15 @@ export class World {
   /** The program ends here, and nothing that happened since the last look is told. */
   async abandon(): Promise<void> {
     this.#closing = true;
-    for (const { space } of this.processes) await space[Symbol.asyncDispose]();
+    await this.#endProcesses();
     await this.drain();
+  }
+
+  async #endProcesses(): Promise<void> {
+    for (const { space, pages } of this.processes) {
+      await space[Symbol.asyncDispose]();
+      this.#origin.givePages(pages);
+    }
   }
 
   /** Pages in use of each device that has memory. */
