@@ -31,11 +31,11 @@ export class LoopShare {
     return new Promise((resolve) => nextTurn(() => resolve(result)));
   }
 
-  /** The same for a failure. */
+  /** The same for a failure. Neither thrown, which costs as much as what was refused, nor rejected before anybody can await it, of which Node would take note. */
   fail(error: unknown): Promise<never> {
-    // Not rejected at once, when nobody awaits it yet: Node would take note of that.
-    return (this.settle(undefined) ?? READY).then(() => {
-      throw error;
+    const turn = this.settle(undefined) ?? READY;
+    return new Promise((_, reject) => {
+      void turn.then(() => reject(error as Error));
     });
   }
 }

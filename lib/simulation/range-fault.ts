@@ -116,8 +116,7 @@ class Walk implements Stepper {
   readonly #mask: number;
   /** zone of the frames of range.owner; 0 matches none that a swap entry names. */
   readonly #zone: number;
-  /** The caller's entries by halves. */
-  readonly #words: Int32Array;
+  #halves: Int32Array | null = null;
 
   constructor(mm: Mm, notifier: IntervalNotifier, range: WalkRange) {
     this.#mm = mm;
@@ -127,7 +126,13 @@ class Walk implements Stepper {
     this.#defaults = requestBits(range.defaultFlags);
     this.#mask = requestBits(range.pfnFlagsMask);
     this.#zone = range.owner === null ? 0 : range.owner + 1;
-    this.#words = new Int32Array(range.pfns.buffer, range.pfns.byteOffset, range.pfns.length * 2);
+  }
+
+  /** The caller's entries by halves. Made when they are needed: whole tables are copied without, in the time that making this takes. */
+  get #words(): Int32Array {
+    if (this.#halves !== null) return this.#halves;
+    const { buffer, byteOffset, length } = this.#range.pfns;
+    return (this.#halves = new Int32Array(buffer, byteOffset, length * 2));
   }
 
   /** To the next preemption point, if there are any; null: it is at its end, or waitFrame or rest says what must be done first. */
@@ -385,11 +390,12 @@ class Walk implements Stepper {
 
   /** Device-private entries of the range's owner, in what a copy of the table says is empty. */
   #ownPrivate(table: PteTable, from: number, count: number, first: number): void {
+    const words = this.#words;
     for (let offset = 0; offset < count; offset++) {
       const swap = table.swap(from + offset);
       if (swap === 0 || !this.#isOwn(table, from + offset)) continue;
-      this.#words[highWord(first + offset)] = ownPrivateFlags(swap);
-      this.#words[lowWord(first + offset)] = table.swapFrame(from + offset);
+      words[highWord(first + offset)] = ownPrivateFlags(swap);
+      words[lowWord(first + offset)] = table.swapFrame(from + offset);
     }
   }
 

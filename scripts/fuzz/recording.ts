@@ -6,10 +6,10 @@ import { appendFileSync, createReadStream, writeFileSync } from 'node:fs';
 
 import { checkProgram, type Log, type Program } from '../../test/fuzz/program.js';
 import type { Machine } from '../../test/fuzz/protocol.js';
-import { LineSplitter } from '../vm/control.js';
 
 /** Bytes that are read at a time. */
 const CHUNK = 2 ** 20;
+const NEWLINE = 0x0a;
 
 export class Recording {
   readonly #file: string;
@@ -33,9 +33,9 @@ export interface Recorded {
 
 /** Of which machine a recording is. Null: the file is something else. */
 export async function recordedMachine(file: string): Promise<Machine | null> {
-  for await (const [, text] of lines(file)) {
+  for await (const [, bytes] of lines(file)) {
     try {
-      return (JSON.parse(text) as { machine?: Machine }).machine ?? null;
+      return (JSON.parse(bytes.toString()) as { machine?: Machine }).machine ?? null;
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       // Not one object a line, but perhaps one on several.
@@ -75,17 +75,23 @@ function recordedOf(text: string, line: number): Recorded {
 
 /** The programs of a share. @throws LineError */
 export async function* recorded({ file, index, count }: Share): AsyncGenerator<Recorded> {
-  for await (const [line, text] of lines(file))
-    if (line > 1 && (line - 2) % count === index) yield recordedOf(text, line);
+  for await (const [line, bytes] of lines(file))
+    if (line > 1 && (line - 2) % count === index) yield recordedOf(bytes.toString(), line);
 }
 
-/** Lines with their numbers, from 1. One by one: there may be more in a file than a string can hold. */
-async function* lines(file: string): AsyncGenerator<readonly [line: number, text: string]> {
-  const splitter = new LineSplitter();
+/** Lines with their numbers, from 1, as bytes: most are another share's. One by one, because there may be more in a file than a string can hold. */
+async function* lines(file: string): AsyncGenerator<readonly [line: number, bytes: Buffer]> {
+  let rest: Buffer = Buffer.alloc(0);
   let line = 0;
   for await (const chunk of createReadStream(file, { highWaterMark: CHUNK })) {
-    for (const text of splitter.push(chunk as Buffer)) yield [++line, text];
+    let bytes = chunk as Buffer;
+    if (rest.length > 0) bytes = Buffer.concat([rest, bytes]);
+    let from = 0;
+    for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, from)) {
+      yield [++line, bytes.subarray(from, end)];
+      from = end + 1;
+    }
+    rest = bytes.subarray(from);
   }
-  const [rest = ''] = splitter.push(Buffer.from('\n'));
-  if (rest !== '') yield [++line, rest];
+  if (rest.length > 0) yield [++line, rest];
 }
