@@ -8,7 +8,9 @@ import type { ExclusivePage } from './exclusive.js';
 import type { IntervalNotifier } from './notifiers.js';
 import type { MirrorOps } from './mirror-ops.js';
 import type { Mm } from './mm.js';
-import type { Routine } from './engine/engine.js';
+import { Wait } from './engine/engine.js';
+import { macrotask } from './engine/host.js';
+import type { Engine, Routine } from './engine/engine.js';
 
 export interface ExclusiveMirror {
   readonly mm: Mm;
@@ -117,22 +119,21 @@ function* underMmapLock<T>(mm: Mm, syscall: string, address: number, done: numbe
   }
 }
 
+/** Attempts of an atomic in a row. Where nobody else wants the page, the second has it. */
+const ATTEMPTS = 4;
 /**
- * Attempts of an atomic, with no one else's turn among them, after which the page stays as busy as it is. What the first ones change (a huge page
- * is split) the next ones find done.
+ * Turns of the event loop that an atomic gives to whoever could change that a page is busy, with an attempt after each. The module goes on for ten seconds, on a
+ * thread of its own; here it is the program's thread that would be busy.
  */
-const ATTEMPTS_ALONE = 16;
+const TURNS = 1000;
 
-/**
- * The sum replaces the word while the entry is the device's alone, which nothing can change in between. A page that is busy is tried again for as long as
- * the module does it; alone, without another that could change anything, the answer is known before.
- */
+/** The sum replaces the word while the entry is the device's alone, which nothing can change in between. */
 export function* atomicAdd(mirror: ExclusiveMirror, address: number, value: bigint): Routine<bigint> {
   const syscall = 'device_atomic';
   const page = alignDown(address, PAGE);
   const { engine } = mirror.mm;
   const deadline = deadlineOf(mirror.mm);
-  for (let [alone, interludes] = [0, engine.interludes]; ; alone++) {
+  for (let attempt = 1; ; attempt++) {
     if (engine.preemptive) yield 'device_access';
     const old = tryAtomicAdd(mirror, address, value);
     if (old !== null) return old;
@@ -140,13 +141,21 @@ export function* atomicAdd(mirror: ExclusiveMirror, address: number, value: bigi
     if (had === 'never') {
       throw new HmmError('EOPNOTSUPP', syscall, 'such a page can never be exclusive to a device', { address: page });
     }
-    if (interludes !== engine.interludes) [alone, interludes] = [0, engine.interludes];
-    const decided = alone >= ATTEMPTS_ALONE && !engine.preemptive;
-    if (decided || Date.now() > deadline) throw new HmmError('EBUSY', syscall, undefined, { address: page });
+    const exhausted = attempt > ATTEMPTS + TURNS && !engine.preemptive;
+    if (exhausted || Date.now() > deadline) throw new HmmError('EBUSY', syscall, undefined, { address: page });
     // Somebody else is taking the very page: the kernel's loop would find it busy until he is done.
     const busy = presentFrame(mirror.mm, page);
     if (busy !== 0) yield* mirror.mm.machine.pageLocks.waitUnlocked(busy, 'folio_lock');
+    // A scheduler lets others go on by itself.
+    if (attempt >= ATTEMPTS && !engine.preemptive) yield* turn(engine);
   }
+}
+
+/** cond_resched, for as long as the program's own code and its other operations can use it. */
+function* turn(engine: Engine): Routine<void> {
+  const wait = new Wait(engine, 'cond_resched');
+  macrotask(() => wait.settle());
+  yield wait;
 }
 
 const word = new Uint8Array(8);

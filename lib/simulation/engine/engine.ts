@@ -144,8 +144,6 @@ export class Engine {
   thread = -1;
   /** Steps made under the scheduler. */
   steps = 0;
-  /** How often others than the task under way had their turn, or may have: it slept, or called the program back. A task for which it stands still was alone. */
-  interludes = 0;
   #over = false;
   readonly conductor: Conductor;
   /** Who is told of locks: an observer of their order. */
@@ -249,7 +247,6 @@ export class Engine {
 
   /** A callback of the program's begins: what it does is part of this step. */
   enterCallback(): void {
-    this.interludes++;
     this.#step.host = true;
     if (this.preemptive) this.conductor.enterHost();
   }
@@ -370,7 +367,6 @@ export class Engine {
           if (this.preemptive) return true;
           continue;
         }
-        this.interludes++;
         value.task = task;
         return false;
       }

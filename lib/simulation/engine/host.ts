@@ -4,7 +4,8 @@ type Turn = (callback: () => void) => void;
 type Globals = { process?: { nextTick?: Turn }; setImmediate?: Turn };
 
 const globals = globalThis as Globals;
-const macrotask: Turn = globals.setImmediate ?? ((callback) => void setTimeout(callback, 0));
+/** Calls back after a turn of the event loop. */
+export const macrotask: Turn = globals.setImmediate ?? ((callback) => void setTimeout(callback, 0));
 // Where it exists it runs when no microtask is left, and before anything else does: a tenth of a turn of the event loop.
 const nextTick: Turn | undefined = globals.process?.nextTick?.bind(globals.process);
 const RESOLVED = Promise.resolve();
