@@ -31,7 +31,7 @@ export interface CampaignOptions {
 /** Programs in one message to the guest; two messages are under way, so that it never waits. */
 const BATCH = 8;
 /** Milliseconds between two lines of progress. */
-const PROGRESS_EVERY = 10_000;
+export const PROGRESS_EVERY = 10_000;
 
 export interface CampaignResult {
   readonly report: Report;

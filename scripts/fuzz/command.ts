@@ -2,7 +2,6 @@
  * The differential test: random programs on a real kernel and on the simulation of it, everything that can be observed compared.
  */
 import { writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 
 import { parsed } from '../program.js';
 import { UsageError } from '../usage-error.js';
@@ -32,19 +31,23 @@ that can be observed. Ends with 1 if they differ, after printing the least progr
   --only I           only program I
   --failures N       go on until there are N kinds of divergence, default 1
   --report FILE      writes what was found, as JSON
-  --record FILE      appends what the kernel showed, a JSON object a line
+  --record FILE      writes what the kernel showed, a JSON object a line
   --replay FILE      a program, a report or a recording: recordings are compared without a machine
   --workers N        threads for a recording, default one for each processor
   --merge FILE…      puts reports together, and prints the table
 `;
 
-function whole(text: string, name: string, least: number): number {
+function whole(text: string, name: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new UsageError(`${name} takes a whole number from ${least}, not ${text}`);
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    const to = most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`;
+    throw new UsageError(`${name} takes a whole number from ${least}${to}, not ${text}`);
   }
   return value;
 }
+
+/** Threads that a replay may have. */
+const MAX_WORKERS = 64;
 
 function shardOf(text: string): { index: number; count: number } {
   const match = /^(\d+)\/(\d+)$/.exec(text);
@@ -88,7 +91,7 @@ export async function fuzzCommand(args: readonly string[]): Promise<number> {
   const seed = values.seed === undefined ? seedOfTheDay() : whole(values.seed, '--seed', 0);
   if (values.workers !== undefined && values.replay === undefined)
     throw new UsageError('--workers goes with --replay: a machine runs one program after the other');
-  const workers = values.workers === undefined ? availableParallelism() : whole(values.workers, '--workers', 1);
+  const workers = values.workers === undefined ? undefined : whole(values.workers, '--workers', 1, MAX_WORKERS);
   const progress = (line: string): void => say(line);
   const output = (chunk: Buffer): void => void process.stderr.write(chunk);
   try {

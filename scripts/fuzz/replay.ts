@@ -1,5 +1,6 @@
 /** Programs that were kept: run again, or, where what the kernel showed was kept with them, only compared again. */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 
 import { difference, sideBySide } from '../../test/fuzz/compare.js';
 import { checkProgram, type Program } from '../../test/fuzz/program.js';
@@ -8,27 +9,26 @@ import { Simulation } from '../../test/fuzz/simulate.js';
 import { stepText } from '../../test/fuzz/typescript.js';
 import type { Progress } from '../provision/tools.js';
 import { UsageError } from '../usage-error.js';
+import { PROGRESS_EVERY } from './campaign.js';
 import { Guest } from './guest.js';
 import { recordedMachine } from './recording.js';
 import { compareRecording } from './replay-recording.js';
 import type { Report } from './report.js';
 
-/** Milliseconds between two lines of progress. */
-const PROGRESS_EVERY = 10_000;
-
 /**
- * @param workers threads for a recording
+ * @param workers threads for a recording, which nothing else takes; default: one for each processor
  * @returns the exit status
  */
 export async function replay(
   file: string,
   kernel: string,
-  workers: number,
+  workers: number | undefined,
   progress: Progress,
   output: (chunk: Buffer) => void,
 ): Promise<number> {
   const kept = await read(file);
-  if ('machine' in kept) return await replayRecording(file, kept.machine, workers, progress);
+  if ('machine' in kept) return await replayRecording(file, kept.machine, workers ?? availableParallelism(), progress);
+  if (workers !== undefined) throw new UsageError(`--workers is for recordings; what is in ${file} runs on a machine`);
   return await runAgain(kept.programs, kernel, progress, output);
 }
 

@@ -11,7 +11,8 @@ import { difference, sideBySide } from './compare.js';
 import { FAULTS } from './faults.js';
 import { programOf } from './generate.js';
 import type { Found } from './planted.js';
-import { PAGE, PROGRAM_VERSION, checkProgram, type Program, type Step } from './program.js';
+import { Pages } from './observe.js';
+import { PAGE, PROGRAM_VERSION, WINDOW_LENGTH, checkProgram, type Program, type Step } from './program.js';
 import { resolve, type Capabilities } from './resolve.js';
 import { shrink } from './shrink.js';
 import { Simulation } from './simulate.js';
@@ -105,6 +106,40 @@ describe('programs', () => {
       }),
       { seed: 1, numRuns: 40 },
     );
+  });
+});
+
+describe('what is seen of a page table', () => {
+  const V = hmm.HMM_PFN_VALID;
+  const VW = V | hmm.HMM_PFN_WRITE;
+  const text = (entries: readonly (readonly [page: number, entry: bigint])[]) => {
+    const pfns = new BigUint64Array(WINDOW_LENGTH / PAGE);
+    const pages = new Pages().begin({ pfns } as hmm.HmmRange);
+    expect(pages.changed()).toBe(true);
+    for (const [page, entry] of entries) pfns[page] = entry;
+    expect(pages.changed()).toBe(entries.length > 0);
+    return Pages.texts([pages])[0];
+  };
+
+  it('is told in runs, which go on over the end of a block of 512 and not over a difference', () => {
+    expect(text([])).toBe('nothing');
+    expect(text([510, 511, 512, 513].map((page) => [page, VW | BigInt(page)]))).toBe('510+4 VW');
+    expect(text([510, 511, 512, 513].map((page) => [page, (page < 512 ? VW : V) | BigInt(page)]))).toBe(
+      '510+2 VW, 512+2 V',
+    );
+    expect(text([511, 512].map((page) => [page, VW | 7n]))).toBe('511+2 VW =1');
+    expect(text([511, 512].map((page) => [page, hmm.HMM_PFN_ERROR]))).toBe('511+2 E');
+    expect(text([[511, hmm.HMM_PFN_ERROR]])).toBe('511 E');
+  });
+
+  it('is other only when an entry is', () => {
+    const pfns = new BigUint64Array(WINDOW_LENGTH / PAGE);
+    const pages = new Pages().begin({ pfns } as hmm.HmmRange);
+    expect([pages.changed(), pages.changed()]).toEqual([true, false]);
+    pfns[2047] = VW;
+    expect([pages.changed(), pages.changed()]).toEqual([true, false]);
+    // For the next process everything is new.
+    expect(pages.begin({ pfns } as hmm.HmmRange).changed()).toBe(true);
   });
 });
 

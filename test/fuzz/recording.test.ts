@@ -90,6 +90,18 @@ describe('a recording', () => {
   });
 });
 
+it('threads are for a recording, and not without bounds', () => {
+  const file = path.join(folder, 'program.json');
+  writeFileSync(file, JSON.stringify(programOf(3, 0, 12, CAPABILITIES)));
+  for (const [workers, complaint] of [
+    ['2', '--workers is for recordings'],
+    ['65', '--workers takes a whole number from 1 to 64'],
+  ] as const) {
+    const { status, stderr } = replay(file, '--workers', workers);
+    expect([status, stderr]).toEqual([64, expect.stringContaining(complaint)]);
+  }
+});
+
 it('what is nothing of the kind is refused', () => {
   const file = path.join(folder, 'text');
   writeFileSync(file, 'not JSON\n');
