@@ -20,6 +20,8 @@ export interface SelftestOptions {
   readonly binary?: string;
   readonly module: Choice;
   readonly progress: Progress;
+  /** Called with the release (uname -r) of each kernel that is booted. */
+  readonly booted?: (kernelRelease: string) => void;
   /** Takes what the tests print, as they run. */
   readonly output?: (module: 'ours' | 'reference', chunk: Buffer) => void;
 }
@@ -65,7 +67,10 @@ async function runOne(
       },
       stderr: (chunk) => options.output?.(which, chunk),
       progress: options.progress,
-      onBoot: (boot) => options.progress(`${which}: Linux ${boot.kernelRelease} under ${boot.accelerator}`),
+      onBoot: ({ kernelRelease, accelerator }) => {
+        options.progress(`${which}: Linux ${kernelRelease} under ${accelerator}`);
+        options.booted?.(kernelRelease);
+      },
     });
   } catch (error) {
     if (!(error instanceof VmError)) throw error;

@@ -25,6 +25,8 @@ export interface StressOptions {
   readonly seconds: number;
   readonly seed: number;
   readonly progress: Progress;
+  /** Called with the release (uname -r) of the kernel that is booted. */
+  readonly booted?: (kernelRelease: string) => void;
   /** Takes what the program prints, as it runs. */
   readonly output: (chunk: Buffer) => void;
 }
@@ -100,7 +102,10 @@ export async function runStress(options: StressOptions): Promise<string[]> {
       stdout: output,
       stderr: output,
       progress,
-      onBoot: (boot) => progress(`${program}: Linux ${boot.kernelRelease} under ${boot.accelerator}`),
+      onBoot: ({ kernelRelease, accelerator }) => {
+        progress(`${program}: Linux ${kernelRelease} under ${accelerator}`);
+        options.booted?.(kernelRelease);
+      },
     });
     return [
       ...(result.status === 0 ? [] : [`${program}: status ${result.status}`]),

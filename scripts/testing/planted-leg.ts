@@ -8,7 +8,8 @@ import { packageRoot } from '../provision/package-root.js';
 import { VmError } from '../vm/errors.js';
 import { kernelNamed } from '../vm/kernels.js';
 import { runInVm } from '../vm/run.js';
-import { merge, single, type LegOutput, type LegResult } from './report.js';
+import type { LegContext } from './leg.js';
+import { merge, single, type LegResult } from './report.js';
 
 const MODULE = 'planted_faults.ko';
 
@@ -20,13 +21,23 @@ const PLANTED = [
 ] as const;
 
 /** The runner tested on a module that is at fault: every fault must be among the splats, or silence would mean nothing. */
-export async function runPlantedLeg(leg: string, kernel: string, output: LegOutput): Promise<LegResult> {
+export async function runPlantedLeg(
+  leg: string,
+  kernel: string,
+  { output, booted }: Pick<LegContext, 'output' | 'booted'>,
+): Promise<LegResult> {
   const work = mkdtempSync(path.join(tmpdir(), 'node-hmm-planted-'));
   try {
     const progress = (line: string): void => output(`${leg}: ${line}\n`);
     const sources = path.join(packageRoot(), 'test', 'scripts', 'planted');
     await buildModule(await provideKernel(kernelNamed(kernel), progress), work, [], undefined, sources);
-    const { splats } = await runInVm({ kernel, module: path.join(work, MODULE), command: ['true'], progress });
+    const { splats } = await runInVm({
+      kernel,
+      module: path.join(work, MODULE),
+      command: ['true'],
+      progress,
+      onBoot: ({ kernelRelease }) => booted(kernelRelease),
+    });
     const log = splats.join('\n');
     return merge(
       leg,

@@ -25,6 +25,10 @@ export interface Outcomes {
 /** What became of one leg of the tests. */
 export interface LegResult extends Outcomes {
   readonly leg: string;
+  /** The release (uname -r) of the kernel that it booted. Stock kernels change from week to week. */
+  readonly kernelRelease?: string;
+  /** How long it took. */
+  readonly seconds?: number;
 }
 
 /**
@@ -60,16 +64,24 @@ export function merge(leg: string, results: readonly Outcomes[]): LegResult {
 }
 
 /**
- * The closing table: a line per leg, with what is known of its failures and why it skipped what. Then the names of all that failed, and the
- * sum as the last line: whoever sees only the end of a log still sees which.
+ * The closing table: a line per leg with its time and the release of its kernel, with what is known of its failures and why
+ * it skipped what. Then the names of all that failed, and the sum as the last line: a reader who sees only the end of a log
+ * still sees what failed.
  */
 export function closingTable(results: readonly LegResult[]): string {
   const width = Math.max(...results.map(({ leg }) => leg.length));
   const margin = ' '.repeat(width + 4);
   const total = merge('', results);
   return [
-    ...results.flatMap(({ leg, passed, failures, skips }) => [
-      `${leg.padEnd(width)}  ${count(passed, 5)} passed  ${count(failures.length, 4)} failed  ${count(skips.length, 4)} skipped`,
+    ...results.flatMap(({ leg, passed, failures, skips, seconds, kernelRelease }) => [
+      [
+        leg.padEnd(width),
+        `${count(passed, 5)} passed`,
+        `${count(failures.length, 4)} failed`,
+        `${count(skips.length, 4)} skipped`,
+        ...(seconds === undefined ? [] : [duration(seconds).padStart(9)]),
+        ...(kernelRelease === undefined ? [] : [`Linux ${kernelRelease}`]),
+      ].join('  '),
       ...[...failures.flatMap((failure) => detailOf(leg, failure)), ...reasonsOf(skips)].map((line) => margin + line),
     ]),
     ...(total.failures.length === 0 ? [] : ['', 'Failed:']),
@@ -78,6 +90,12 @@ export function closingTable(results: readonly LegResult[]): string {
     ),
     `${total.passed} passed, ${total.failures.length} failed, ${total.skips.length} skipped`,
   ].join('\n');
+}
+
+/** Such as "1 min 20 s". */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
 function count(number: number, width: number): string {

@@ -1,19 +1,25 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { packageRoot } from '../provision/package-root.js';
-import { readReport, single, type LegResult } from './report.js';
+import { readReport, single, type LegOutput, type LegResult } from './report.js';
 
 const require = createRequire(import.meta.url);
 
 export interface VitestRun {
+  /** Files and folders, and options of vitest such as --exclude. */
   readonly folders: readonly string[];
   /** HMM_TEST_TARGET: where the conformance suite runs. */
   readonly target?: string;
+  /** Test files run at the same time, on as many threads as there are processors. Default: one after the other. */
+  readonly parallel?: boolean;
 }
+
+/** The configuration runs files one after the other. By default vitest leaves one processor free. */
+const PARALLEL = ['--fileParallelism', '--pool=threads', `--maxWorkers=${availableParallelism()}`];
 
 /** vitest.config.mjs's limit on one test, and vitest's own on the end of its worker; milliseconds. */
 const TEST_TIMEOUT = 60_000;
@@ -56,14 +62,22 @@ export async function withReportFolder<T>(use: (folder: string) => Promise<T>): 
 }
 
 /** Runs tests on this machine. */
-export async function runVitest(leg: string, { folders, target }: VitestRun): Promise<LegResult> {
+export async function runVitest(leg: string, run: VitestRun, output: LegOutput): Promise<LegResult> {
+  const { folders, target, parallel = false } = run;
   return await withReportFolder(async (folder) => {
     const report = path.join(folder, 'report.json');
-    const [program, ...args] = vitestCommand(folders, report);
+    const [program, ...args] = vitestCommand([...(parallel ? PARALLEL : []), ...folders], report);
     const child = spawn(program!, args, {
-      stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, ...(target === undefined ? {} : { HMM_TEST_TARGET: target }) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        // The pipe is ours: what it carries is shown where our own output goes.
+        ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}),
+        ...(target === undefined ? {} : { HMM_TEST_TARGET: target }),
+      },
     });
+    child.stdout.on('data', output);
+    child.stderr.on('data', output);
     const status = await new Promise<string>((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (code, signal) => resolve(signal ?? `status ${code}`));

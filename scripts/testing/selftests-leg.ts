@@ -1,12 +1,17 @@
 import { runSelftests } from '../selftests/run.js';
 import { VmError } from '../vm/errors.js';
-import { single, type Failure, type LegOutput, type LegResult } from './report.js';
+import type { LegContext } from './leg.js';
+import { single, type Failure, type LegResult } from './report.js';
 
 /** The kernel's own hmm-tests, on our module and on the kernel's; every complaint counts as one failure. */
-export async function runSelftestsLeg(leg: string, kernel: string, output: LegOutput): Promise<LegResult> {
+export async function runSelftestsLeg(
+  leg: string,
+  kernel: string,
+  { output, booted }: Pick<LegContext, 'output' | 'booted'>,
+): Promise<LegResult> {
   try {
     const progress = (line: string): void => output(`${leg}: ${line}\n`);
-    const { lines, complaints, passed, skipped } = await runSelftests({ kernel, module: 'both', progress });
+    const { lines, complaints, passed, skipped } = await runSelftests({ kernel, module: 'both', progress, booted });
     output(`${lines.join('\n')}\n`);
     const skips = skipped.map(({ name, reason = 'no reason was given' }) => ({ reason, where: fixtureOf(name) }));
     return { leg, passed, failures: complaints.map(failureOf), skips };

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { VmError } from '../vm/errors.js';
 import { kernelNamed, type KernelDescription } from '../vm/kernels.js';
 import { runInVm } from '../vm/run.js';
-import { merge, single, type LegOutput, type LegResult } from './report.js';
+import type { Extent, LegContext } from './leg.js';
+import { merge, single, type LegResult } from './report.js';
 import { vitestCommand, withReportFolder, withStatus } from './run-vitest.js';
 
 interface Suite {
@@ -57,9 +58,6 @@ const ASK_FOR_ALL = 'asked for by name (--kernel), this kernel runs them all';
 /** What a kernel built here from the source of a stock one leaves to that one, when all legs are asked for. */
 const AS_STOCK: readonly LeftOut[] = [{ path: 'test/lifecycle', instead: `the stock kernels run it; ${ASK_FOR_ALL}` }];
 
-/** 'short': all legs are asked for, so each leaves out what others do as well. */
-export type Extent = 'all' | 'short';
-
 interface Plan {
   readonly suites: readonly Suite[];
   readonly leftOut: readonly LeftOut[];
@@ -79,6 +77,7 @@ function planOf({ slowness, source }: KernelDescription, extent: Extent): Plan {
     if (extent === 'all') return without(TOO_LONG);
     return { suites: SHORT, leftOut: [{ path: 'most of the suites', instead: ASK_FOR_ALL }] };
   }
+  if (extent === 'main') return { suites: SUITES.filter(({ name }) => name === 'conformance'), leftOut: [] };
   return without(extent === 'short' && source.kind === 'own' ? AS_STOCK : []);
 }
 
@@ -95,11 +94,11 @@ function skipsOf(leg: string, leftOut: readonly LeftOut[]): LegResult {
 const TIME_LIMIT = 1500;
 
 /** Boots one kernel and runs the example and the suites there, on the real module. */
-export async function runVmLeg(kernel: string, output: LegOutput, extent: Extent): Promise<LegResult> {
-  return await withReportFolder((reports) => runSuites(kernel, output, extent, reports));
+export async function runVmLeg(kernel: string, context: LegContext): Promise<LegResult> {
+  return await withReportFolder((reports) => runSuites(kernel, context, reports));
 }
 
-async function runSuites(kernel: string, output: LegOutput, extent: Extent, reports: string): Promise<LegResult> {
+async function runSuites(kernel: string, { output, extent, booted }: LegContext, reports: string): Promise<LegResult> {
   const description = kernelNamed(kernel);
   const { slowness } = description;
   const { suites, leftOut } = planOf(description, extent);
@@ -120,7 +119,10 @@ async function runSuites(kernel: string, output: LegOutput, extent: Extent, repo
       stdout: output,
       stderr: output,
       progress: (line) => output(`${kernel}: ${line}\n`),
-      onBoot: (boot) => output(`${kernel}: Linux ${boot.kernelRelease} under ${boot.accelerator} (${boot.reason})\n`),
+      onBoot: ({ kernelRelease, accelerator, reason }) => {
+        output(`${kernel}: Linux ${kernelRelease} under ${accelerator} (${reason})\n`);
+        booted(kernelRelease);
+      },
     });
     return merge(kernel, [
       single('npm start', result.status === 0, result.status === 0 ? undefined : `status ${result.status}`),
