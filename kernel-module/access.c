@@ -17,6 +17,7 @@ struct access_run {
 	bool write;
 	bool present; /* only what the page table has; -ENOENT where it has nothing */
 	unsigned long single_until; /* fault page by page up to there: a fault of more has failed */
+	unsigned int buffer_faults; /* in a row, without a byte that moved */
 	unsigned long counted_until; /* faults has counted the missing pages below */
 	unsigned long inline_pfns[ACCESS_INLINE_PAGES];
 	unsigned long *pfns; /* inline_pfns, or MIRROR_CHUNK_PAGES of them */
@@ -84,7 +85,7 @@ static int access_fault(struct access_run *run, unsigned long address, unsigned 
 	if (first < run->single_until)
 		last_end = first + PAGE_SIZE;
 	if (last_end - first > ACCESS_INLINE_PAGES << PAGE_SHIFT && run->pfns == run->inline_pfns) {
-		run->pfns = kmalloc_array(MIRROR_CHUNK_PAGES, sizeof(*run->pfns), GFP_KERNEL);
+		run->pfns = kmalloc_array(MIRROR_CHUNK_PAGES, sizeof(*run->pfns), GFP_KERNEL_ACCOUNT);
 		if (!run->pfns)
 			return -ENOMEM;
 	}
@@ -131,7 +132,7 @@ static int access_run(struct access_run *run)
 				return ret;
 			break;
 		case ACCESS_BUFFER:
-			ret = mirror_copy_fault_in(access_buffer(run), end - address, run->write);
+			ret = mirror_copy_fault_in(access_buffer(run), end - address, run->write, &run->buffer_faults);
 			if (ret)
 				return ret;
 			break;
@@ -141,10 +142,12 @@ static int access_run(struct access_run *run)
 		 * Entries that were faulted in, or a buffer, can be gone again before they are used: any number of
 		 * times.
 		 */
-		if (args->done != before)
+		if (args->done != before) {
 			deadline = jiffies + MIRROR_RETRY_DEADLINE;
-		else if (time_after(jiffies, deadline))
+			run->buffer_faults = 0;
+		} else if (time_after(jiffies, deadline)) {
 			return -EBUSY;
+		}
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();

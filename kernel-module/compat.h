@@ -128,6 +128,16 @@ static inline bool mirror_is_memremap_aligned(u64 value)
 #endif
 }
 
+/*
+ * Before make_device_exclusive() (6.15) a page that a device has exclusively is mapped nowhere, and
+ * migrate_device_finalize() takes its entry for a migration entry. So nobody makes a page exclusive while it is evicted.
+ */
+#ifdef MIRROR_HAS_MAKE_DEVICE_EXCLUSIVE
+#define MIRROR_EXCLUSIVE_GATE false
+#else
+#define MIRROR_EXCLUSIVE_GATE true
+#endif
+
 /* Addresses that nothing uses. request_free_mem_region() is exported with CONFIG_DEVICE_PRIVATE only. */
 static inline struct resource *mirror_request_free_region(unsigned long size, const char *name)
 {

@@ -43,11 +43,20 @@ unsigned long mirror_copy_frame(u64 entry, unsigned long address, unsigned long 
 	return size - left;
 }
 
-/* Makes the beginning of the buffer resident, with no lock held. -EFAULT: not even the first byte. */
-int mirror_copy_fault_in(void __user *buffer, unsigned long size, bool write)
+/* A buffer can be reclaimed again before it is used. That this happens so often in a row is not to be expected. */
+#define FAULT_IN_ATTEMPTS 8
+
+/*
+ * Makes the beginning of the buffer resident, with no lock held. attempts: how often this was called since a byte has
+ * moved. -EFAULT: not even the first byte, or the buffer is resident time after time and still nothing moves. Then it is
+ * the frame that the kernel cannot access: memfd_secret() takes its pages out of the kernel's own mapping.
+ */
+int mirror_copy_fault_in(void __user *buffer, unsigned long size, bool write, unsigned int *attempts)
 {
 	unsigned long left;
 
+	if (++*attempts > FAULT_IN_ATTEMPTS)
+		return -EFAULT;
 	left = write ? fault_in_readable(buffer, size) : fault_in_writeable(buffer, size);
 	return left == size ? -EFAULT : 0;
 }

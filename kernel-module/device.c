@@ -5,6 +5,8 @@
  * 0 and 1 have private memory where the kernel has it, else none of their own; two, so that a test can tell the devices
  * of two drivers apart. 2 and 3 have coherent memory and are there if some was reserved for them.
  */
+#define pr_fmt(format) KBUILD_MODNAME ": " format
+
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -12,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/nospec.h>
 #include <linux/sizes.h>
 
 #include "device_memory.h"
@@ -24,8 +27,10 @@
  * once.
  */
 #define PRIVATE_PAGES_MAX (1ul << 24)
-/* 1 TiB. */
-#define COHERENT_MB_MAX (1u << 20)
+/* 128 GiB: more would take tables of more than INT_MAX bytes, which kvcalloc() refuses with a warning in the log. */
+#define COHERENT_MB_MAX (1u << 17)
+static_assert((u64)COHERENT_MB_MAX * (SZ_1M / PAGE_SIZE) * sizeof(struct mirror_device_page) <= INT_MAX);
+static_assert((u64)PRIVATE_PAGES_MAX * sizeof(struct mirror_device_page) <= INT_MAX);
 
 struct mirror_device mirror_devices[HMM_MIRROR_MAX_DEVICES];
 unsigned int mirror_device_count;
@@ -61,11 +66,14 @@ MODULE_PARM_DESC(coherent0, "Physical address of memory reserved for device 2, w
 module_param_named(coherent1, coherent[1], ulong, 0444);
 MODULE_PARM_DESC(coherent1, "The same for device 3; needs coherent0");
 module_param_cb(coherent_mb, &coherent_mb_ops, &coherent_mb, 0444);
-MODULE_PARM_DESC(coherent_mb, "MiB of memory at coherent0 and coherent1 each (1 to 1048576, default 256)");
+MODULE_PARM_DESC(coherent_mb, "MiB of memory at coherent0 and coherent1 each (1 to 131072, default 256)");
 
 struct mirror_device *mirror_device_find(u32 id)
 {
-	return id < mirror_device_count ? &mirror_devices[id] : NULL;
+	if (id >= mirror_device_count)
+		return NULL;
+	/* The id is user space's: no speculation beyond the array. */
+	return &mirror_devices[array_index_nospec(id, mirror_device_count)];
 }
 
 /* The device that a notifier event or a pgmap names as its owner; HMM_MIRROR_NO_DEVICE if it is none of ours. */
@@ -121,7 +129,7 @@ static int mirror_device_create(struct mirror_device *device, u32 id, const stru
 	device->misc.mode = 0600;
 	ret = device_create_memory(device);
 	if (ret)
-		pr_err("hmm_mirror: no memory for device %u: %d\n", id, ret);
+		pr_err("no memory for device %u: %d\n", id, ret);
 	return ret;
 }
 
@@ -142,16 +150,19 @@ static int count_devices(void)
 	for (index = 0; index < COHERENT_DEVICES && coherent[index]; index++) {
 		if (!mirror_has_device_coherent() || !mirror_is_memremap_aligned(coherent[index] | size) ||
 		    check_add_overflow((u64)coherent[index], size, &end)) {
-			pr_err("hmm_mirror: coherent%u=%#lx coherent_mb=%u: unaligned, or not with this kernel\n", index,
+			pr_err("coherent%u=%#lx coherent_mb=%u: unaligned, or not with this kernel\n", index,
 			       coherent[index], coherent_mb);
 			return -EINVAL;
 		}
 		count++;
 	}
 	/* Ids have no gaps. */
-	for (; index < COHERENT_DEVICES; index++)
-		if (coherent[index])
+	for (; index < COHERENT_DEVICES; index++) {
+		if (coherent[index]) {
+			pr_err("coherent%u is set, and coherent%u is not\n", index, index - 1);
 			return -EINVAL;
+		}
+	}
 	return PRIVATE_DEVICES + count;
 }
 

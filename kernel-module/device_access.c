@@ -59,6 +59,7 @@ static int device_access_commit_locked(struct mirror_fault *fault)
 static int device_access_run(struct device_access_run *run)
 {
 	struct hmm_mirror_device_access *args = run->args;
+	unsigned int buffer_faults = 0;
 	u64 done;
 	int ret;
 
@@ -73,9 +74,11 @@ static int device_access_run(struct device_access_run *run)
 			return ret;
 		/* Less than the chunk: the rest is looked up anew, with the buffer resident. */
 		done = args->done - done;
+		if (done)
+			buffer_faults = 0;
 		if (done < run->end - run->address) {
 			ret = mirror_copy_fault_in(u64_to_user_ptr(args->buffer) + args->done,
-						   run->end - run->address - done, run->write);
+						   run->end - run->address - done, run->write, &buffer_faults);
 			if (ret)
 				return ret;
 		}
@@ -104,7 +107,7 @@ int mirror_device_access(struct mirror_context *context, struct mirror_device *d
 
 	if (!access_ok(u64_to_user_ptr(args->buffer), args->length))
 		return -EFAULT;
-	run.fault.pfns = kmalloc_array(MIRROR_CHUNK_PAGES, sizeof(*run.fault.pfns), GFP_KERNEL);
+	run.fault.pfns = kmalloc_array(MIRROR_CHUNK_PAGES, sizeof(*run.fault.pfns), GFP_KERNEL_ACCOUNT);
 	if (!run.fault.pfns)
 		return -ENOMEM;
 	run.fault.notifier = mirror_notifier_alloc(context, args->address & PAGE_MASK, last);

@@ -111,9 +111,16 @@ struct mirror_device_memory *mirror_device_memory_create_private(struct mirror_d
 	return memory;
 }
 
+/* Memory that the firmware or the command line (memmap=SIZE$START) has kept from the kernel, all of it. */
+static bool region_is_reserved_memory(phys_addr_t start, unsigned long size)
+{
+	return region_intersects(start, size, IORESOURCE_MEM, IORES_DESC_RESERVED) == REGION_INTERSECTS ||
+	       region_intersects(start, size, IORESOURCE_MEM, IORES_DESC_SOFT_RESERVED) == REGION_INTERSECTS;
+}
+
 /*
  * start and capacity: aligned as memremap_pages() asks for. -EBUSY: some part of it has another user, or is the
- * kernel's own memory.
+ * kernel's own memory. -ENXIO: some part of it is not reserved memory.
  */
 struct mirror_device_memory *mirror_device_memory_create_coherent(struct mirror_device *device, phys_addr_t start,
 								  unsigned long capacity)
@@ -128,6 +135,9 @@ struct mirror_device_memory *mirror_device_memory_create_coherent(struct mirror_
 	 */
 	if (region_intersects(start, size, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) != REGION_DISJOINT)
 		return ERR_PTR(-EBUSY);
+	/* A hole would swallow what is migrated there, and a BAR is somebody else's memory. */
+	if (!region_is_reserved_memory(start, size))
+		return ERR_PTR(-ENXIO);
 	region = request_mem_region(start, size, device->name);
 	if (!region)
 		return ERR_PTR(-EBUSY);
@@ -143,12 +153,7 @@ struct mirror_device_memory *mirror_device_memory_create_coherent(struct mirror_
  */
 void mirror_device_memory_destroy(struct mirror_device_memory *memory)
 {
-	unsigned long index;
-
 	memunmap_pages(&memory->pagemap);
-	for (index = 0; index < memory->capacity; index++)
-		if (memory->pages[index].backing)
-			__free_page(memory->pages[index].backing);
 	release_mem_region(memory->region->start, resource_size(memory->region));
 	kvfree(memory->used_map);
 	kvfree(memory->pages);
@@ -177,15 +182,17 @@ unsigned long mirror_device_memory_take(struct mirror_device_memory *memory, str
 }
 
 /*
- * A page that nobody refers to is free again, in the order in which they come: what was contiguous stays so, and what
- * holds it is given back in runs. Any context, any locks.
+ * Returns a page without references to the tail of the free list, and its backing to the system. Pages freed in
+ * ascending order stay in order, so that later allocations are contiguous. Any context, any locks.
  */
 void mirror_device_page_give_back(struct mirror_device_page *page)
 {
 	struct mirror_device_memory *memory = page->memory;
+	struct page *backing = page->backing;
 	unsigned long flags;
 	bool stray;
 
+	page->backing = NULL;
 	spin_lock_irqsave(&memory->lock, flags);
 	stray = page->stray;
 	page->stray = false;
@@ -193,6 +200,8 @@ void mirror_device_page_give_back(struct mirror_device_page *page)
 	__clear_bit(page - memory->pages, memory->used_map);
 	WRITE_ONCE(memory->used, memory->used - 1);
 	spin_unlock_irqrestore(&memory->lock, flags);
+	if (backing)
+		__free_page(backing);
 	if (stray)
 		module_put(THIS_MODULE);
 }
@@ -212,9 +221,10 @@ static unsigned long backing_alloc(struct page **pages, unsigned long count)
 
 /*
  * Sees to it that pages that were taken, all of one device, have somewhere to put their bytes, which are not initialized.
- * Returns how many have, from the first on; fewer than count: no memory for more. A backing page stays with a device page
- * that is freed, for the next user of it; but it goes with the bytes to system memory when these are migrated there, so
- * it may not come from the movable zone, where it could stay for long.
+ * Returns how many have, from the first on; fewer than count: no memory for more. A backing page goes with the bytes to
+ * system memory when these are migrated there, so it may not come from the movable zone, where it could stay for long.
+ * It is not accounted: the process is charged for the device page, and a page that is charged as the kernel's own could
+ * not become one of a process.
  */
 unsigned long mirror_device_pages_back(struct mirror_device_page *const *pages, unsigned long count)
 {

@@ -65,7 +65,7 @@ int dmirror_snapshot(struct mirror_notifier *notifier, struct hmm_dmirror_cmd *c
 	struct snapshot_run *run;
 	int ret = 0;
 
-	run = kzalloc(sizeof(*run), GFP_KERNEL);
+	run = kzalloc(sizeof(*run), GFP_KERNEL_ACCOUNT);
 	if (!run)
 		return -ENOMEM;
 	run->fault.notifier = notifier;

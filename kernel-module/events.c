@@ -17,11 +17,10 @@
 /* Records that one copy to user space moves; they are on the reader's stack. */
 #define MIRROR_READ_BATCH 8
 
-/* An invalidation that waits for user space. On the stack of its thread; all fields are the queue's lock's. */
+/* An invalidation that waits for an answer. On the stack of its thread; all fields are the queue's lock's. */
 struct mirror_event_wait {
 	struct list_head link;
 	u64 ticket;
-	unsigned long sequence;
 	bool answered;
 	bool abandoned; /* the queue was closed before the wait began */
 	struct completion done;
@@ -88,7 +87,8 @@ static void count_lost(u32 *lost, u32 more)
 
 /*
  * Drops the newest record that nobody waits for, and tells its successor. In the worst case it looks at the whole
- * ring under the spinlock: a queue that user space does not read, while it answers nothing.
+ * ring under the spinlock: a queue that user space does not read, while it answers nothing. That is why main.c keeps
+ * the ring below 2^16 records.
  */
 static bool queue_evict_locked(struct mirror_event_queue *queue)
 {
@@ -106,7 +106,7 @@ static bool queue_evict_locked(struct mirror_event_queue *queue)
 	count_lost(&lost, 1);
 	for (index = victim + 1; index < queue->count; index++)
 		*queue_slot_locked(queue, index - 1) = *queue_slot_locked(queue, index);
-	queue->count--;
+	WRITE_ONCE(queue->count, queue->count - 1);
 	count_lost(victim < queue->count ? &queue_slot_locked(queue, victim)->lost : &queue->lost, lost);
 	return true;
 }
@@ -119,7 +119,8 @@ static bool queue_push_locked(struct mirror_event_queue *queue, const struct hmm
 	lockdep_assert_held(&queue->lock);
 	if (queue->count == mirror_event_capacity && !(event->ticket && queue_evict_locked(queue)))
 		return false;
-	slot = queue_slot_locked(queue, queue->count++);
+	slot = queue_slot_locked(queue, queue->count);
+	WRITE_ONCE(queue->count, queue->count + 1);
 	*slot = *event;
 	slot->lost = queue->lost;
 	queue->lost = 0;
@@ -153,7 +154,7 @@ static bool queue_begin_wait(struct mirror_event_queue *queue, struct hmm_mirror
 		begun = queue_push_locked(queue, event);
 		if (begun) {
 			wait->ticket = event->ticket;
-			WRITE_ONCE(queue->last_ticket, event->ticket);
+			queue->last_ticket = event->ticket;
 			list_add_tail(&wait->link, &queue->waits);
 		}
 	}
@@ -162,46 +163,82 @@ static bool queue_begin_wait(struct mirror_event_queue *queue, struct hmm_mirror
 }
 
 /*
- * Delivers the event and waits for its answer, no longer than the notifier's bound, and not after a fatal signal.
- * Only when the ring holds nothing but unread records with tickets does it first wait for room, inside the same bound.
+ * Whether there is a point in waiting: not for a listener that has let a wait run out and has not read since, and not
+ * for this very thread. A thread that is late with an answer still reads; one that does not read is stopped or gone.
  */
-static void queue_notify_sync(struct mirror_notifier *notifier, struct hmm_mirror_event *event)
+static bool queue_would_answer(struct mirror_event_queue *queue)
 {
-	struct mirror_event_queue *queue = &notifier->context->events;
-	struct mirror_event_wait wait = { .sequence = event->sequence };
-	bool timed_out = false;
+	return !READ_ONCE(queue->silent) && READ_ONCE(queue->reader) != task_pid_nr(current);
+}
+
+/* Nobody waits for the answer, and the listener is told so. */
+static void queue_notify_unawaited(struct mirror_event_queue *queue, struct hmm_mirror_event *event)
+{
+	event->ticket = 0;
+	event->flags |= HMM_MIRROR_EVENT_NOT_AWAITED;
+	queue_push_or_lose(queue, event);
+}
+
+/*
+ * Delivers the event and waits for its answer, until the wait's deadline, and not after a fatal signal. Only when the
+ * ring holds nothing but unread records with tickets does it first wait for room.
+ */
+static void queue_notify_wait(struct mirror_event_queue *queue, struct hmm_mirror_event *event,
+			      const struct mirror_wait *bound)
+{
+	struct mirror_event_wait wait = {};
 	long remaining;
+	bool timed_out;
 
 	init_completion(&wait.done);
 	remaining = wait_event_killable_timeout(queue->changed, queue_begin_wait(queue, event, &wait),
-						mirror_notifier_patience(notifier));
+						mirror_wait_remaining(bound));
 	if (remaining <= 0) {
-		spin_lock(&queue->lock);
-		count_lost(&queue->lost, 1);
-		spin_unlock(&queue->lock);
+		/* Killed: that says nothing of the listener. */
+		if (!remaining)
+			WRITE_ONCE(queue->silent, true);
+		queue_notify_unawaited(queue, event);
 		return;
 	}
 	if (wait.abandoned)
 		return;
 
 	wake_up_interruptible_poll(&queue->readable, EPOLLIN | EPOLLRDNORM);
-	/* The result does not matter: an answer may still come until the lock is taken, and then it counts. */
-	if (wait_for_completion_killable_timeout(&wait.done, remaining) <= 0)
-		timed_out = true;
+	remaining = wait_for_completion_killable_timeout(&wait.done, remaining);
 
 	/* complete() is called under this lock, so when we have it nobody touches our stack any more. */
 	spin_lock(&queue->lock);
 	list_del(&wait.link);
-	timed_out = timed_out && !wait.answered && !queue->closed;
+	/* An answer may have come until the lock was taken, and then it counts. */
+	timed_out = remaining <= 0 && !wait.answered && !queue->closed;
 	if (timed_out) {
+		if (!remaining)
+			WRITE_ONCE(queue->silent, true);
 		event->flags |= HMM_MIRROR_EVENT_TIMED_OUT;
 		if (!queue_push_locked(queue, event))
 			count_lost(&queue->lost, 1);
 	}
 	spin_unlock(&queue->lock);
-	wake_up_all(&queue->changed);
 	if (timed_out)
 		wake_up_interruptible_poll(&queue->readable, EPOLLIN | EPOLLRDNORM);
+}
+
+static void queue_notify_sync(struct mirror_notifier *notifier, const struct mmu_notifier_range *range,
+			      unsigned long sequence, struct hmm_mirror_event *event)
+{
+	struct mirror_event_queue *queue = &notifier->context->events;
+	struct mirror_wait wait;
+
+	if (!queue_would_answer(queue)) {
+		queue_notify_unawaited(queue, event);
+		return;
+	}
+	mirror_wait_begin(&wait, notifier, range, sequence);
+	if (mirror_wait_remaining(&wait))
+		queue_notify_wait(queue, event, &wait);
+	else
+		queue_notify_unawaited(queue, event);
+	mirror_wait_end(&wait);
 }
 
 /*
@@ -229,7 +266,7 @@ bool mirror_events_notify(struct mirror_notifier *notifier, const struct mmu_not
 		event.owner = mirror_device_id_of_owner(range->owner);
 
 	if (blockable && (notifier->flags & HMM_MIRROR_NOTIFIER_SYNC)) {
-		queue_notify_sync(notifier, &event);
+		queue_notify_sync(notifier, range, sequence, &event);
 		return true;
 	}
 	queue_push_or_lose(&notifier->context->events, &event);
@@ -255,46 +292,6 @@ int mirror_events_ack(struct mirror_event_queue *queue, u64 ticket)
 	return ret;
 }
 
-static bool queue_holds_up(struct mirror_event_queue *queue, struct mirror_notifier *hit, u64 last_ticket)
-{
-	struct mirror_event_wait *wait;
-	bool found = false;
-
-	/* The answer is old as soon as it is given, with the lock or without it. */
-	if (list_empty(&queue->waits))
-		return false;
-	spin_lock(&queue->lock);
-	list_for_each_entry(wait, &queue->waits, link) {
-		/* In the order of their tickets. */
-		if (wait->ticket > last_ticket)
-			break;
-		/* check_retry: whether the notifier's sequence is another than this one. */
-		if (hit && mmu_interval_check_retry(&hit->interval, wait->sequence))
-			continue;
-		found = true;
-		break;
-	}
-	spin_unlock(&queue->lock);
-	return found;
-}
-
-/*
- * mmu_interval_read_begin() and mmu_interval_notifier_remove() sleep uninterruptibly until an invalidation is over,
- * and the invalidation may be waiting for an answer from the very process that was just killed in that sleep. So the
- * part of their wait that is user space's is done here first, killably. What is left to them is the kernel's own work
- * (or a wait that begins just after this one ends, which is bounded).
- *
- * hit: only invalidations that have hit this notifier, as read_begin waits for no others: when a wait with the
- * notifier's own sequence exists, that sequence is the mm's and odd. NULL: any of the context, as remove waits, but of
- * those that are waiting now: or a process that never stops would keep it here for ever.
- */
-int mirror_events_await(struct mirror_event_queue *queue, struct mirror_notifier *hit)
-{
-	u64 last_ticket = hit ? U64_MAX : READ_ONCE(queue->last_ticket);
-
-	return wait_event_killable(queue->changed, !queue_holds_up(queue, hit, last_ticket)) ? -EINTR : 0;
-}
-
 /* Moves up to MIRROR_READ_BATCH records; returns how many, or -EFAULT. */
 static int queue_deliver(struct mirror_event_queue *queue, char __user *buffer, size_t room)
 {
@@ -318,7 +315,10 @@ static int queue_deliver(struct mirror_event_queue *queue, char __user *buffer, 
 	queue->pinned = 0;
 	count -= DIV_ROUND_UP(failed, sizeof(*batch));
 	queue->head = (queue->head + count) % mirror_event_capacity;
-	queue->count -= count;
+	WRITE_ONCE(queue->count, queue->count - count);
+	/* The listener is there again: the next invalidation waits for it. */
+	WRITE_ONCE(queue->silent, false);
+	WRITE_ONCE(queue->reader, task_pid_nr(current));
 	spin_unlock(&queue->lock);
 	wake_up_all(&queue->changed);
 	return count ? (int)count : -EFAULT;

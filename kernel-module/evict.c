@@ -40,20 +40,25 @@ static unsigned long mapped_run(const unsigned long *frames, unsigned long count
 static bool unmap_frames(struct mirror_device_memory *memory, const unsigned long *frames, unsigned long count,
 			 unsigned long *src)
 {
-	bool coherent = memory->pagemap.type == MEMORY_DEVICE_COHERENT;
+	bool gated = MIRROR_EXCLUSIVE_GATE && memory->pagemap.type == MEMORY_DEVICE_COHERENT;
 	unsigned long first, run;
+	bool any = false;
 
-	if (coherent && !down_write_trylock(&mirror_exclusive_gate))
-		return false;
 	for (first = 0; first < count; first += run ?: 1) {
-		run = mapped_run(&frames[first], count - first);
+		/* Page by page: unmapping one may wait for user space, and others go through the gate in between. */
+		if (gated && !down_write_trylock(&mirror_exclusive_gate)) {
+			run = 1;
+			continue;
+		}
+		run = mapped_run(&frames[first], gated ? 1 : count - first);
 		/* Takes no page that is free again. */
 		if (run && migrate_device_range(&src[first], frames[first], run))
 			memset(&src[first], 0, run * sizeof(*src));
+		if (gated)
+			up_write(&mirror_exclusive_gate);
+		any |= run;
 	}
-	if (coherent)
-		up_write(&mirror_exclusive_gate);
-	return true;
+	return any;
 }
 
 /* frames: of device pages, in use when they were looked up. Returns how many moved. */

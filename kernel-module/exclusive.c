@@ -20,10 +20,21 @@
 #include "mirror.h"
 
 /*
- * Held for reading while pages are made exclusive, for writing (by trylock) while those to evict are locked: see
- * evict.c. Inside the mmap_lock, outside folio locks.
+ * Held for reading while pages are made exclusive, for writing while a page to evict is locked: see evict.c. Both sides
+ * use trylock alone, so it is in no lock order. Unused where MIRROR_EXCLUSIVE_GATE is false.
  */
 DECLARE_RWSEM(mirror_exclusive_gate);
+
+static bool exclusive_gate_trylock(void)
+{
+	return !MIRROR_EXCLUSIVE_GATE || down_read_trylock(&mirror_exclusive_gate);
+}
+
+static void exclusive_gate_unlock(void)
+{
+	if (MIRROR_EXCLUSIVE_GATE)
+		up_read(&mirror_exclusive_gate);
+}
 
 struct exclusive_run {
 	struct mirror_fault fault;
@@ -76,7 +87,8 @@ static int exclusive_settle(struct mirror_fault *fault)
 	if (present <= 0)
 		return present ?: -EFAULT;
 	fault->end = fault->start + (present << PAGE_SHIFT);
-	return 0;
+	/* Now: no memory is allocated under the folio locks that the walk takes. */
+	return mirror_page_table_prepare(notifier, fault->start);
 }
 
 /* After walk, whether its pages have found their way into the device page table or not. */
@@ -104,11 +116,16 @@ static int exclusive_walk(struct mirror_fault *fault, unsigned long sequence)
 	ret = mirror_context_lock_mm(notifier->context, &run->mm);
 	if (ret)
 		return ret;
-	down_read(&mirror_exclusive_gate);
+	if (!exclusive_gate_trylock()) {
+		/* The evictor may wait for user space. Nobody waits for it with the mmap_lock held. */
+		mirror_mm_unlock(run->mm);
+		schedule_timeout_killable(1);
+		return -EBUSY;
+	}
 	WRITE_ONCE(notifier->exclusive_task, current);
 	had = mirror_make_device_exclusive(run->mm, fault->start, fault->end, run->pages, notifier->device);
 	WRITE_ONCE(notifier->exclusive_task, NULL);
-	up_read(&mirror_exclusive_gate);
+	exclusive_gate_unlock();
 	run->held = max(had, 0L);
 	if (run->held == (fault->end - fault->start) >> PAGE_SHIFT)
 		return 0;
@@ -118,15 +135,13 @@ static int exclusive_walk(struct mirror_fault *fault, unsigned long sequence)
 	return had < 0 && had != -EFAULT ? had : -EBUSY;
 }
 
-static int exclusive_prepare(struct mirror_fault *fault)
-{
-	return mirror_page_table_prepare(fault->notifier, fault->start);
-}
-
 static int exclusive_commit_locked(struct mirror_fault *fault)
 {
 	struct exclusive_run *run = exclusive_of(fault);
 
+	/* An invalidation has freed it since. */
+	if (!mirror_page_table_chunk_locked(fault->notifier, fault->start))
+		return -EBUSY;
 	run->taken = mirror_page_table_store_exclusive_locked(fault->notifier, fault->start, run->pages, run->held);
 	return 0;
 }
@@ -146,7 +161,6 @@ static int exclusive_run(struct mirror_notifier *notifier, unsigned long start, 
 			.end = end,
 			.settle = exclusive_settle,
 			.walk = exclusive_walk,
-			.prepare = exclusive_prepare,
 			.commit_locked = exclusive_commit_locked,
 			.release = exclusive_release,
 		},
@@ -198,7 +212,7 @@ int mirror_make_exclusive(struct mirror_notifier *notifier, unsigned long start,
 	result->address = start;
 	if (!mirror_has_device_exclusive())
 		return -EOPNOTSUPP;
-	pages = kmalloc_array(min((end - start) >> PAGE_SHIFT, MIRROR_CHUNK_PAGES), sizeof(*pages), GFP_KERNEL);
+	pages = kmalloc_array(min((end - start) >> PAGE_SHIFT, MIRROR_CHUNK_PAGES), sizeof(*pages), GFP_KERNEL_ACCOUNT);
 	if (!pages)
 		return -ENOMEM;
 	for (; start < end; start = next) {

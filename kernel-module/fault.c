@@ -152,15 +152,20 @@ static unsigned long fault_pages(const struct mirror_fault *fault)
 	return (fault->end - fault->start) >> PAGE_SHIFT;
 }
 
+static bool any_valid(const unsigned long *pfns, unsigned long count)
+{
+	while (count--)
+		if (pfns[count] & HMM_PFN_VALID)
+			return true;
+	return false;
+}
+
 /* A chunk only where there is something to put into it: a snapshot of nothing costs no memory. */
 static int populate_prepare(struct mirror_fault *fault)
 {
-	unsigned long index;
-
-	for (index = 0; index < fault_pages(fault); index++)
-		if (fault->pfns[index] & HMM_PFN_VALID)
-			return mirror_page_table_prepare(fault->notifier, fault->start);
-	return 0;
+	if (!any_valid(fault->pfns, fault_pages(fault)))
+		return 0;
+	return mirror_page_table_prepare(fault->notifier, fault->start);
 }
 
 static int populate_commit_locked(struct mirror_fault *fault)
@@ -178,6 +183,12 @@ static int populate_commit_locked(struct mirror_fault *fault)
 		 */
 		return fault->nonblock ? -EAGAIN : -EFAULT;
 	}
+	/*
+	 * An invalidation that does not step the sequence, one of an exclusive access's own, has freed the chunk since it
+	 * was prepared.
+	 */
+	if (!mirror_page_table_chunk_locked(fault->notifier, fault->start) && any_valid(fault->pfns, count))
+		return -EBUSY;
 	run->valid = mirror_page_table_store_locked(fault->notifier, fault->start, fault->pfns, count);
 	return 0;
 }
@@ -227,7 +238,7 @@ int mirror_populate(struct mirror_notifier *notifier, struct hmm_mirror_populate
 	unsigned long start, end, *pfns;
 	int ret = 0;
 
-	pfns = kmalloc_array(MIRROR_CHUNK_PAGES, sizeof(*pfns), GFP_KERNEL);
+	pfns = kmalloc_array(MIRROR_CHUNK_PAGES, sizeof(*pfns), GFP_KERNEL_ACCOUNT);
 	if (!pfns)
 		return -ENOMEM;
 	for (start = args->start; start < args->end; start = end) {

@@ -129,6 +129,8 @@ static int do_notifier_insert(struct mirror_context *context, union mirror_argum
 	if (notifier->flags & HMM_MIRROR_NOTIFIER_SYNC)
 		notifier->flags |= HMM_MIRROR_NOTIFIER_EVENTS;
 	notifier->timeout_ms = args->timeout_ms;
+	if (args->flags & (HMM_MIRROR_NOTIFIER_SYNC | HMM_MIRROR_NOTIFIER_PAGE_TABLE))
+		args->timeout_ms = mirror_timeout_ms(args->timeout_ms);
 	notifier->device = mirror_device_find(args->device);
 	ret = mirror_notifier_insert(context, notifier, &args->id);
 	if (ret)

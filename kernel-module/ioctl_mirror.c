@@ -219,7 +219,7 @@ static int access_device(struct mirror_context *context, struct hmm_mirror_devic
 		return ret;
 	/* One copy, checked and then used: user space cannot change its mind in between. */
 	count = (PAGE_ALIGN(args->address + args->length) - (args->address & PAGE_MASK)) >> PAGE_SHIFT;
-	entries = kvmalloc_array(count, sizeof(*entries), GFP_KERNEL);
+	entries = kvmalloc_array(count, sizeof(*entries), GFP_KERNEL_ACCOUNT);
 	if (!entries)
 		return -ENOMEM;
 	if (copy_from_user(entries, u64_to_user_ptr(args->entries), count * sizeof(*entries)))

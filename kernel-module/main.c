@@ -3,6 +3,8 @@
  * hmm_mirror: lets user space mirror the address space of a process as a device driver does, through
  * mmu_interval_notifier and hmm_range_fault(). The interface is uapi/hmm_mirror.h.
  */
+#define pr_fmt(format) KBUILD_MODNAME ": " format
+
 #include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/module.h>
@@ -12,7 +14,8 @@
 
 #define MIRROR_TIMEOUT_MS_MAX 60000
 #define MIRROR_EVENT_CAPACITY_MIN 16
-#define MIRROR_EVENT_CAPACITY_MAX (1u << 20)
+/* See queue_evict_locked(): 4 MiB, which are looked at in less than a millisecond. */
+#define MIRROR_EVENT_CAPACITY_MAX (1u << 16)
 
 unsigned int mirror_callback_timeout_ms = 1000;
 unsigned int mirror_event_capacity = 4096;
@@ -38,10 +41,10 @@ static const struct kernel_param_ops mirror_event_capacity_ops = {
 };
 
 module_param_cb(callback_timeout_ms, &mirror_timeout_ops, &mirror_callback_timeout_ms, 0644);
-MODULE_PARM_DESC(callback_timeout_ms, "How long an invalidation waits for user space, in ms (1 to 60000, default 1000)");
+MODULE_PARM_DESC(callback_timeout_ms, "Longest that an invalidation waits for user space, in ms (1 to 60000, default 1000)");
 /* Not writable later: every ring has the one size. */
 module_param_cb(event_capacity, &mirror_event_capacity_ops, &mirror_event_capacity, 0444);
-MODULE_PARM_DESC(event_capacity, "Records that the event queue of a context holds (16 to 1048576, default 4096)");
+MODULE_PARM_DESC(event_capacity, "Records that the event queue of a context holds (16 to 65536, default 4096)");
 
 static const struct file_operations mirror_file_operations = {
 	.owner = THIS_MODULE,
@@ -63,7 +66,7 @@ static int __init mirror_init(void)
 	ret = dmirror_init();
 	if (ret)
 		goto exit_devices;
-	pr_info("hmm_mirror: ABI %u, %u devices\n", HMM_MIRROR_ABI_VERSION, mirror_device_count);
+	pr_info("ABI %u, %u devices\n", HMM_MIRROR_ABI_VERSION, mirror_device_count);
 	return 0;
 
 exit_devices:
@@ -85,5 +88,6 @@ module_init(mirror_init);
 module_exit(mirror_exit);
 
 MODULE_DESCRIPTION("Mirror the address space of a process from user space (HMM)");
-MODULE_AUTHOR("node-hmm");
+MODULE_AUTHOR("The node-hmm maintainers");
+MODULE_VERSION("0.1.0");
 MODULE_LICENSE("GPL");

@@ -8,6 +8,7 @@
  * filled afterwards, under the pattern.
  */
 #include <linux/highmem.h>
+#include <linux/ksm.h>
 #include <linux/migrate.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -26,12 +27,16 @@ struct migrate_run {
 	u64 pages;                                        /* out */
 };
 
-/* Can move: a hole, or anonymous memory. The kernel would drop file pages later, after they have been copied. */
+/*
+ * Can move: a hole, or anonymous memory. The kernel would drop file pages later, after they have been copied. A page
+ * that KSM has merged stays: folio_migrate_flags() makes its new frame the stable node's, and ksmd then compares the
+ * bytes of frames that no CPU can read.
+ */
 static inline bool moves_to_device(unsigned long src)
 {
 	struct page *page = migrate_pfn_to_page(src);
 
-	return (src & MIGRATE_PFN_MIGRATE) && (!page || PageAnon(page));
+	return (src & MIGRATE_PFN_MIGRATE) && (!page || (PageAnon(page) && !folio_test_ksm(page_folio(page))));
 }
 
 /* Gives what moves a page of the device, with the bytes, as far as there is room and memory. */
@@ -167,7 +172,7 @@ static int migrate_range(struct migrate_run *run, unsigned long start, unsigned 
 	unsigned long *scratch;
 	int ret;
 
-	scratch = kmalloc_array(count, 2 * sizeof(*scratch) + (to_device ? sizeof(*run->taken) : 0), GFP_KERNEL);
+	scratch = kmalloc_array(count, 2 * sizeof(*scratch) + (to_device ? sizeof(*run->taken) : 0), GFP_KERNEL_ACCOUNT);
 	if (!scratch) {
 		result->address = start;
 		return -ENOMEM;
@@ -223,8 +228,8 @@ int mirror_migrate_to_system(struct mirror_notifier *notifier, unsigned long sta
 }
 
 /*
- * The CPU accesses a page of private memory: it comes back, alone. Called by the fault handler with the mmap_lock (or
- * the VMA's) for reading. A page that somebody else is moving right now is left to them; the CPU faults again.
+ * The CPU accesses a page of private memory: it comes back, alone. Called by the fault handler with the mmap_lock
+ * for reading. A page that somebody else is moving right now is left to them; the CPU faults again.
  */
 vm_fault_t mirror_device_fault(struct vm_fault *vmf)
 {

@@ -6,20 +6,22 @@
  *
  *	mirror_notifier.exclusive_lock
  *	  mmap_lock of the mirrored process
- *	    mirror_exclusive_gate
- *	      i_mmap_rwsem, anon_vma and folio locks of the mirrored process
- *	        mirror_notifier.lock	taken by the invalidate callback under any of mmap_lock and the above
- *	          mirror_event_queue.lock	spinlock
+ *	    i_mmap_rwsem, anon_vma and folio locks of the mirrored process
+ *	      mirror_notifier.lock	taken by the invalidate callback under any of mmap_lock and the above
+ *	        mirror_event_queue.lock	spinlock
+ *	          waits_lock (waits.c)	spinlock
  *	page table locks, and any other lock under which a page can be freed
  *	  mirror_device_memory.lock	spinlock, interrupts off
+ *
+ * mirror_exclusive_gate is only tried, never waited for.
  *
  * The callback may run in reclaim. So nothing under mirror_notifier.lock allocates in a way that can reclaim,
  * takes an mmap_lock, or touches user memory with page faults enabled. mirror_context.lock and
  * mirror_event_queue.read_lock are outermost: the callback never takes them.
  *
- * No wait for user space is unbounded: those made by an invalidation are bounded and killable, those made by an
- * ioctl are killable. What an ioctl does wait for uninterruptibly (the end of an invalidation that is under way)
- * is the kernel's own work and the bounded waits above.
+ * No wait for user space is unbounded. An invalidation waits for one bound in all, however many notifiers it hits, and
+ * killably (waits.c). An ioctl waits killably. What an ioctl waits for uninterruptibly (the end of an invalidation that
+ * is under way) is the kernel's own work, and a bounded wait that began after the ioctl had looked.
  */
 #ifndef HMM_MIRROR_MIRROR_H
 #define HMM_MIRROR_MIRROR_H
@@ -67,11 +69,13 @@ struct mirror_event_queue {
 	u32 lost;            /* since the newest record was queued */
 	u64 last_ticket;
 	bool closed; /* the file is being released: nobody waits any more */
+	bool silent; /* a wait has run out, and nothing has been read since: nobody waits */
+	pid_t reader; /* the thread that has read last, which would answer; 0: none has */
 	struct list_head waits; /* of struct mirror_event_wait, on stacks of invalidations */
 
 	struct mutex read_lock;   /* one reader at a time, so that a failed copy consumes nothing */
 	wait_queue_head_t readable; /* count > 0 */
-	wait_queue_head_t changed;  /* room in the ring, a wait ended, or closed */
+	wait_queue_head_t changed;  /* room in the ring, or closed */
 };
 
 /* One open file. */
@@ -103,7 +107,7 @@ struct mirror_notifier {
 	struct kref ref;
 	u32 id;
 	u32 flags; /* HMM_MIRROR_NOTIFIER_* */
-	u32 timeout_ms; /* how long an invalidation waits for user space; 0: mirror_callback_timeout_ms */
+	u32 timeout_ms; /* how long an invalidation waits for user space; 0: as long as it may */
 	struct mirror_device *device; /* NULL if it is no mirror */
 	unsigned long start;
 	unsigned long last; /* inclusive: an interval may end with the address space */
@@ -121,6 +125,7 @@ struct mirror_notifier {
 	struct mutex lock;
 	struct xarray chunks; /* of struct mirror_page_table_chunk; inserted without, used and freed with the lock */
 	enum mirror_update_lock update_lock;
+	pid_t update_holder; /* the thread that took it */
 	unsigned int update_waiters; /* invalidations that wait for user space to unlock */
 	wait_queue_head_t update_changed;
 
@@ -173,10 +178,18 @@ static inline u32 mirror_location(struct mirror_stretch *stretch, unsigned long 
 	return stretch->location;
 }
 
-/* In jiffies: how long an invalidation waits for user space, be it for an answer or for the update lock. */
-static inline unsigned long mirror_notifier_patience(const struct mirror_notifier *notifier)
+/* In ms, with what user space asked for (0: nothing). The administrator's parameter is the cap, also of notifiers that exist. */
+static inline u32 mirror_timeout_ms(u32 asked)
 {
-	return msecs_to_jiffies(notifier->timeout_ms ?: READ_ONCE(mirror_callback_timeout_ms)) + 1;
+	u32 cap = READ_ONCE(mirror_callback_timeout_ms);
+
+	return asked ? min(asked, cap) : cap;
+}
+
+/* In jiffies: how long an invalidation waits for user space, be it for an answer or for the update lock. */
+static inline unsigned long mirror_notifier_bound(const struct mirror_notifier *notifier)
+{
+	return msecs_to_jiffies(mirror_timeout_ms(notifier->timeout_ms)) + 1;
 }
 
 /* context.c */
@@ -196,6 +209,32 @@ static inline int mirror_context_mm(struct mirror_context *context, struct mm_st
 	return *mm ? 0 : -ENOTCONN;
 }
 
+/* waits.c */
+
+/* A wait for user space, on the stack of the invalidation's thread. */
+struct mirror_wait {
+	struct list_head link; /* in mirror_waits */
+	const struct mm_struct *mm;
+	unsigned long sequence;
+	u64 number;
+	struct mirror_invalidation *invalidation; /* NULL: there was no room for it */
+	unsigned long deadline; /* jiffies */
+};
+
+extern struct list_head mirror_waits;
+
+void mirror_wait_begin(struct mirror_wait *wait, const struct mirror_notifier *notifier,
+		       const struct mmu_notifier_range *range, unsigned long sequence);
+void mirror_wait_end(struct mirror_wait *wait);
+long mirror_wait_remaining(const struct mirror_wait *wait);
+int mirror_waits_await(const struct mm_struct *mm, struct mirror_notifier *hit);
+
+/* Nothing to await, which is mostly so; old as soon as it is said, as mirror_waits_await()'s own answer. */
+static inline bool mirror_waits_none(void)
+{
+	return list_empty(&mirror_waits);
+}
+
 /* events.c */
 void mirror_events_init(struct mirror_event_queue *queue);
 int mirror_events_allocate(struct mirror_event_queue *queue);
@@ -204,14 +243,6 @@ void mirror_events_free(struct mirror_event_queue *queue);
 bool mirror_events_notify(struct mirror_notifier *notifier, const struct mmu_notifier_range *range,
 			  unsigned long sequence);
 int mirror_events_ack(struct mirror_event_queue *queue, u64 ticket);
-int mirror_events_await(struct mirror_event_queue *queue, struct mirror_notifier *hit);
-
-/* Nothing to await, which is mostly so; old as soon as it is said, as mirror_events_await()'s own answer. */
-static inline bool mirror_events_none_waits(const struct mirror_event_queue *queue)
-{
-	return list_empty(&queue->waits);
-}
-
 ssize_t mirror_read(struct file *file, char __user *buffer, size_t size, loff_t *position);
 __poll_t mirror_poll(struct file *file, struct poll_table_struct *table);
 
@@ -231,7 +262,8 @@ int mirror_update_lock(struct mirror_notifier *notifier, bool nonblock);
 int mirror_update_unlock(struct mirror_notifier *notifier);
 int mirror_update_begin(struct mirror_notifier *notifier, bool nonblock);
 int mirror_update_begin_short(struct mirror_notifier *notifier);
-bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, bool blockable);
+bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, const struct mmu_notifier_range *range,
+				      unsigned long sequence);
 int mirror_notifier_lock(struct mirror_notifier *notifier, bool nonblock);
 
 /* page_table.c */
@@ -296,7 +328,7 @@ struct mirror_fault {
 	int (*walk)(struct mirror_fault *fault, unsigned long sequence);
 	/* Between the walk and the lock; may allocate. */
 	int (*prepare)(struct mirror_fault *fault);
-	/* Under the notifier's lock, the sequence still valid. NULL, and then prepare too: nothing changes, no lock is taken. */
+	/* With the notifier's lock held, while the sequence is valid. NULL (prepare too then): nothing changes, no lock is taken. */
 	int (*commit_locked)(struct mirror_fault *fault);
 	/*
 	 * After a walk that succeeded, whatever came of it: lets go of what that holds. Who has it holds locks of the
@@ -328,7 +360,7 @@ int mirror_device_access(struct mirror_context *context, struct mirror_device *d
 
 /* copy.c */
 unsigned long mirror_copy_frame(u64 entry, unsigned long address, unsigned long end, void __user *buffer, bool write);
-int mirror_copy_fault_in(void __user *buffer, unsigned long size, bool write);
+int mirror_copy_fault_in(void __user *buffer, unsigned long size, bool write, unsigned int *attempts);
 
 #if IS_ENABLED(CONFIG_DEVICE_MIGRATION)
 /* migrate.c */

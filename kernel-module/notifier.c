@@ -29,7 +29,7 @@ static bool notifier_invalidate(struct mmu_interval_notifier *interval, const st
 	struct mirror_notifier *notifier = container_of(interval, struct mirror_notifier, interval);
 	bool tell;
 
-	if (!mirror_update_begin_invalidation(notifier, mmu_notifier_range_blockable(range)))
+	if (!mirror_update_begin_invalidation(notifier, range, sequence))
 		return false;
 	if (!invalidation_is_own(notifier, range))
 		mmu_interval_set_seq(interval, sequence);
@@ -196,7 +196,7 @@ int mirror_notifier_retire(struct mirror_notifier *notifier)
 	 * only not killably.
 	 */
 	if (!RB_EMPTY_NODE(&notifier->interval.interval_tree.rb))
-		ret = mirror_events_await(&context->events, NULL);
+		ret = mirror_waits_await(context->mm, NULL);
 	if (ret) {
 		mutex_lock(&context->lock);
 		list_add(&notifier->orphan, &context->orphans);
@@ -265,8 +265,8 @@ int mirror_notifier_begin(struct mirror_notifier *notifier, bool nonblock, unsig
 		*sequence = READ_ONCE(notifier->begun);
 		return mmu_interval_check_retry(&notifier->interval, *sequence) ? -EAGAIN : 0;
 	}
-	if (!mirror_events_none_waits(&notifier->context->events)) {
-		ret = mirror_events_await(&notifier->context->events, notifier);
+	if (!mirror_waits_none()) {
+		ret = mirror_waits_await(notifier->context->mm, notifier);
 		if (ret)
 			return ret;
 	}

@@ -47,9 +47,9 @@ struct mirror_page_table_chunk *mirror_page_table_chunk_locked(struct mirror_not
 
 /*
  * Stores what a walk found for count pages from address, all in one chunk; pfns are in the kernel's encoding.
- * Returns how many entries are valid. An entry that is exclusive stays: only an invalidation ends that, and to the walk
- * the page is not present, or was not yet exclusive. A chunk that does not exist has nothing to forget, and prepare
- * makes one before there is anything to remember.
+ * Returns how many entries are valid. Entries that are exclusive stay: only an invalidation ends that, and the walk sees
+ * such a page as not present, or saw it before it became exclusive. Without a chunk nothing is stored; the caller has
+ * made sure that no page is valid then.
  */
 unsigned long mirror_page_table_store_locked(struct mirror_notifier *notifier, unsigned long address,
 					     const unsigned long *pfns, unsigned long count)

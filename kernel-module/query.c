@@ -148,7 +148,7 @@ int mirror_query(struct mirror_notifier *notifier, struct hmm_mirror_query *args
 
 	if (count > QUERY_INLINE_PAGES) {
 		each = (args->pfns ? sizeof(u64) : 0) + (args->entries ? sizeof(u64) : 0) + !!args->locations;
-		scratch = kvmalloc_array(count, each, GFP_KERNEL);
+		scratch = kvmalloc_array(count, each, GFP_KERNEL_ACCOUNT);
 		if (!scratch)
 			return -ENOMEM;
 	}

@@ -63,7 +63,7 @@ int mirror_range_fault(struct mirror_notifier *notifier, const struct hmm_mirror
 	if (ret)
 		return ret;
 	if (count > RANGE_FAULT_INLINE_PAGES) {
-		range.hmm_pfns = kvmalloc_array(count, sizeof(*range.hmm_pfns), GFP_KERNEL);
+		range.hmm_pfns = kvmalloc_array(count, sizeof(*range.hmm_pfns), GFP_KERNEL_ACCOUNT);
 		if (!range.hmm_pfns)
 			return -ENOMEM;
 	}

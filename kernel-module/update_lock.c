@@ -6,7 +6,6 @@
  * HELD is set and left only under the mutex, so whoever has the mutex and does not find HELD is alone with the
  * page table.
  */
-#include <linux/jiffies.h>
 #include <linux/sched/signal.h>
 
 #include "mirror.h"
@@ -65,18 +64,44 @@ int mirror_update_begin_short(struct mirror_notifier *notifier)
 	return -EBUSY;
 }
 
-/*
- * The same for an invalidation, which must not be kept waiting: after the notifier's bound, or when its thread is
- * being killed, it takes the lock away from user space. While it waits it goes before whoever else in user space
- * wants the lock. False, and the mutex is not held: not blockable, and it would have to wait.
- */
-bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, bool blockable)
+/* Waits for user space to unlock, or takes the lock away from it. Called with the mutex held, which it drops meanwhile. */
+static void update_lock_outwait(struct mirror_notifier *notifier, struct mirror_wait *wait)
 {
-	unsigned long deadline = jiffies + mirror_notifier_patience(notifier);
-	bool impatient = false;
+	/* The holder cannot unlock while it is here. */
+	bool over = notifier->update_holder == task_pid_nr(current);
 	long remaining;
 
-	if (!blockable) {
+	while (update_lock_is_held(notifier)) {
+		remaining = mirror_wait_remaining(wait);
+		if (over || !remaining) {
+			WRITE_ONCE(notifier->update_lock, MIRROR_UPDATE_TAKEN);
+			/* The loser may never unlock. Those that wait for it get the mutex after us. */
+			wake_up_all(&notifier->update_changed);
+			break;
+		}
+		WRITE_ONCE(notifier->update_waiters, notifier->update_waiters + 1);
+		mutex_unlock(&notifier->lock);
+		remaining = wait_event_killable_timeout(notifier->update_changed, !update_lock_is_held(notifier),
+							remaining);
+		over = remaining < 0;
+		mutex_lock(&notifier->lock);
+		WRITE_ONCE(notifier->update_waiters, notifier->update_waiters - 1);
+		if (!notifier->update_waiters)
+			wake_up_all(&notifier->update_changed);
+	}
+}
+
+/*
+ * Like mirror_update_begin(), for an invalidation: when its bound has run out, or when its thread is being killed, it
+ * takes the lock away from user space. While it waits it goes before all others in user space that want the lock.
+ * False, and the mutex is not held: not blockable, and it would have to wait.
+ */
+bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, const struct mmu_notifier_range *range,
+				      unsigned long sequence)
+{
+	struct mirror_wait wait;
+
+	if (!mmu_notifier_range_blockable(range)) {
 		if (!mutex_trylock(&notifier->lock))
 			return false;
 		if (!update_lock_is_held(notifier))
@@ -86,24 +111,10 @@ bool mirror_update_begin_invalidation(struct mirror_notifier *notifier, bool blo
 	}
 
 	mutex_lock(&notifier->lock);
-	while (update_lock_is_held(notifier)) {
-		remaining = (long)(deadline - jiffies);
-		if (impatient || remaining <= 0) {
-			WRITE_ONCE(notifier->update_lock, MIRROR_UPDATE_TAKEN);
-			/* The loser may never unlock. Who waits for it gets the mutex after us. */
-			wake_up_all(&notifier->update_changed);
-			break;
-		}
-		WRITE_ONCE(notifier->update_waiters, notifier->update_waiters + 1);
-		mutex_unlock(&notifier->lock);
-		remaining = wait_event_killable_timeout(notifier->update_changed, !update_lock_is_held(notifier),
-							remaining);
-		if (remaining < 0)
-			impatient = true;
-		mutex_lock(&notifier->lock);
-		WRITE_ONCE(notifier->update_waiters, notifier->update_waiters - 1);
-		if (!notifier->update_waiters)
-			wake_up_all(&notifier->update_changed);
+	if (update_lock_is_held(notifier)) {
+		mirror_wait_begin(&wait, notifier, range, sequence);
+		update_lock_outwait(notifier, &wait);
+		mirror_wait_end(&wait);
 	}
 	return true;
 }
@@ -125,6 +136,7 @@ int mirror_update_lock(struct mirror_notifier *notifier, bool nonblock)
 			return ret;
 		if (update_lock_is_free(notifier)) {
 			WRITE_ONCE(notifier->update_lock, MIRROR_UPDATE_HELD);
+			notifier->update_holder = task_pid_nr(current);
 			mutex_unlock(&notifier->lock);
 			return 0;
 		}

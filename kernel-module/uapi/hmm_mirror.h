@@ -119,7 +119,8 @@ struct hmm_mirror_notifier_insert {
 	__u64 length;
 	__u32 flags;
 	__u32 device;     /* PAGE_TABLE: the device that accesses; else HMM_MIRROR_NO_DEVICE */
-	__u32 timeout_ms; /* bound of an invalidation's wait for user space, 1 to 60000; 0: the module parameter's */
+	__u32 timeout_ms; /* bound of an invalidation's wait for user space, 1 to 60000, no more than the module parameter's;
+			   * 0: the module parameter's. out: the bound */
 	__u32 id;         /* out */
 };
 
@@ -313,6 +314,11 @@ struct hmm_mirror_ack {
 #define HMM_MIRROR_EVENT_BLOCKABLE (1u << 0)
 /* Reports that the wait for an earlier event (ticket, notifier) ran out or was killed; all else as in that event. */
 #define HMM_MIRROR_EVENT_TIMED_OUT (1u << 1)
+/*
+ * A blockable event of a SYNC notifier whose invalidation did not wait: its bound had run out for another notifier, or a
+ * wait for this context had run out and nothing was read since, or its thread is the one that would answer. ticket is 0.
+ */
+#define HMM_MIRROR_EVENT_NOT_AWAITED (1u << 2)
 
 /*
  * read() gives whole records only (a buffer too small for one: EINVAL) and never mixes order; nothing
