@@ -21,7 +21,10 @@ export interface OpenHmmOptions {
   readonly devices?: readonly SimulatedDevice[];
   /** Simulation: the pool of MAP_HUGETLB (vm.nr_hugepages), in pages of 2 MiB, up to 32768: as many as the machine has memory for. Default 64. */
   readonly hugePages?: number;
-  /** Milliseconds for which an operation waits for an invalidate() callback, 1 to 60000. Default 1000, on the kernel the module's parameter. */
+  /**
+   * Milliseconds for which an invalidation waits for its invalidate() callbacks, all of them together, 1 to 60000. Default
+   * 1000. The module's parameter callback_timeout_ms is the most that the kernel backend can have; a warning says so.
+   */
   readonly callbackTimeout?: number;
 }
 

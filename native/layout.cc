@@ -53,6 +53,7 @@ constexpr Entry kEntries[] = {
     CONSTANT(HMM_MIRROR_EVENT_EXCLUSIVE),
     CONSTANT(HMM_MIRROR_EVENT_BLOCKABLE),
     CONSTANT(HMM_MIRROR_EVENT_TIMED_OUT),
+    CONSTANT(HMM_MIRROR_EVENT_NOT_AWAITED),
     SIZE(hmm_mirror_info),
     FIELD(hmm_mirror_info, abi_version),
     FIELD(hmm_mirror_info, features),

@@ -1,7 +1,15 @@
 /** The events of one context: from records to the notifiers that they belong to, and the answers back. */
 import type { EventSink, Invalidation, InvalidationSink } from '../backend.js';
 import { ERRNO, errorOfErrno } from '../errors.js';
-import { EVENT, EVENT_BLOCKABLE, EVENT_NAMES, EVENT_TIMED_OUT, NO_DEVICE, getNumber } from './abi.js';
+import {
+  EVENT,
+  EVENT_BLOCKABLE,
+  EVENT_NAMES,
+  EVENT_NOT_AWAITED,
+  EVENT_TIMED_OUT,
+  NO_DEVICE,
+  getNumber,
+} from './abi.js';
 import type { DeviceContext } from './device-context.js';
 
 const RECORDS_PER_READ = 64;
@@ -10,7 +18,10 @@ interface EventRecord {
   readonly notifier: number;
   /** 0: nobody waits for an answer. */
   readonly ticket: number;
+  /** The wait for an earlier event, the one with this ticket, has run out. */
   readonly timedOut: boolean;
+  /** The operation has gone on without an answer. */
+  readonly notAwaited: boolean;
   readonly lost: number;
   readonly event: Invalidation;
 }
@@ -33,8 +44,8 @@ export class EventPump {
   /** Events of notifiers that the kernel has and that insert() has not been told of yet. */
   #early: EventRecord[] = [];
   #inserting = 0;
-  /** Tickets whose wait ran out before they were answered. */
-  readonly #expired = new Set<number>();
+  /** Tickets that were read and not answered yet; true: the wait for the answer has run out. */
+  readonly #unanswered = new Map<number, boolean>();
   /** Events dropped by the module that no sink was told of yet. */
   #lost = 0;
 
@@ -90,12 +101,13 @@ export class EventPump {
     if (event === undefined) throw new Error(`the module sent an event of type ${words[at + EVENT.event]}`);
     const ticket = getNumber(words, at + EVENT.ticket);
     const timedOut = (flags & EVENT_TIMED_OUT) !== 0;
-    // Noted before anything is delivered: the answer to the event itself may be next, and then has to know.
-    if (timedOut) this.#expired.add(ticket);
+    // Noted before anything is delivered: the answer to the event itself may be next, and must find it.
+    if (ticket !== 0 && (!timedOut || this.#unanswered.has(ticket))) this.#unanswered.set(ticket, timedOut);
     return {
       notifier: words[at + EVENT.notifier]!,
       ticket,
       timedOut,
+      notAwaited: (flags & EVENT_NOT_AWAITED) !== 0,
       lost: words[at + EVENT.lost]!,
       event: {
         start: getNumber(words, at + EVENT.start),
@@ -114,7 +126,7 @@ export class EventPump {
     this.#lost += record.lost;
     if (target === undefined) {
       if (this.#inserting > 0) this.#early.push({ ...record, lost: 0 });
-      else if (record.ticket !== 0 && !record.timedOut) this.#answer(record.ticket);
+      else if (record.ticket !== 0 && !record.timedOut) this.#answer(record, null);
       return;
     }
     if (target.kind === 'events') {
@@ -128,24 +140,27 @@ export class EventPump {
     }
   }
 
-  #invalidate(sink: InvalidationSink, { event, ticket }: EventRecord): void {
-    const answer = sink.invalidate(event);
-    // Without a ticket nobody waits: not blockable, and refused already.
-    if (ticket === 0) return;
-    if (typeof answer === 'boolean') this.#answer(ticket);
-    else void answer.then(() => this.#answer(ticket));
+  #invalidate(sink: InvalidationSink, record: EventRecord): void {
+    const answer = sink.invalidate(record.event);
+    if (record.notAwaited) sink.timedOut(record.event);
+    // Without a ticket nobody waits: the event is not blockable and refused already, or was not awaited.
+    if (record.ticket === 0) return;
+    if (typeof answer === 'boolean') this.#answer(record, sink);
+    else void answer.then(() => this.#answer(record, sink));
   }
 
-  #answer(ticket: number): void {
+  /** @param sink null: its notifier has been forgotten */
+  #answer({ ticket, event }: EventRecord, sink: InvalidationSink | null): void {
     if (this.#context.closed) return;
     const errno = this.#context.ack(ticket);
-    if (errno === undefined) return;
-    // The wait is over. Only running out, or the end of the process that waited, ends it without an answer, and either
-    // leaves a record, queued before the ticket became invalid; unless the queue was full.
     if (errno === ERRNO.ENOENT) {
-      if (!this.#expired.has(ticket)) this.drain();
-      if (this.#expired.delete(ticket) || this.#lost > 0) return;
+      // The wait is over without an answer: its bound ran out, or its process was killed. Either leaves a record, queued
+      // before the ticket became invalid. A full queue has lost it: then this is how the notifier is told.
+      if (this.#unanswered.get(ticket) === false) this.drain();
+      if (this.#unanswered.get(ticket) === false) sink?.timedOut(event);
+    } else if (errno !== undefined) {
+      throw errorOfErrno(errno, 'ack');
     }
-    throw errorOfErrno(errno, 'ack');
+    this.#unanswered.delete(ticket);
   }
 }

@@ -23,7 +23,7 @@ import { Workload } from './workload.js';
 export interface OpenKernelOptions {
   /** Default '/dev/hmm_mirror0'. */
   readonly device?: string;
-  /** Milliseconds for which an operation waits for an invalidate() callback. Default: the module's parameter. */
+  /** Milliseconds for which an invalidation waits for callbacks. Default 1000. The module's parameter is the most. */
   readonly callbackTimeout?: number;
   /**
    * The CPU on which all mirrored processes stay, so that runs can be compared event for event: a page in another CPU's
@@ -32,10 +32,16 @@ export interface OpenKernelOptions {
   readonly workloadCpu?: number;
 }
 
+/** Milliseconds; the module's own default, which its parameter may lessen. */
+const DEFAULT_CALLBACK_TIMEOUT = 1000;
+
 /** @throws {HmmError} ERR_HMM_NO_KERNEL with what is missing; what kernelAvailability() gives as its reason */
 export async function openKernel(options: OpenKernelOptions = {}): Promise<Backend> {
-  const { device = DEFAULT_DEVICE, callbackTimeout = 0, workloadCpu = cpuFromEnvironment() } = options;
-  if (!Number.isInteger(callbackTimeout) || callbackTimeout < 0 || callbackTimeout > 60_000) {
+  const { device = DEFAULT_DEVICE, callbackTimeout, workloadCpu = cpuFromEnvironment() } = options;
+  if (
+    callbackTimeout !== undefined &&
+    !(Number.isInteger(callbackTimeout) && callbackTimeout >= 1 && callbackTimeout <= 60_000)
+  ) {
     throw new RangeError('callbackTimeout must be 1 to 60000 milliseconds');
   }
   if (workloadCpu !== null && !(Number.isInteger(workloadCpu) && workloadCpu >= 0)) {
@@ -43,7 +49,24 @@ export async function openKernel(options: OpenKernelOptions = {}): Promise<Backe
   }
   const probe = probeKernel(device);
   if (typeof probe === 'string') throw new HmmError('ERR_HMM_NO_KERNEL', 'open', probe);
-  return new KernelBackend(probe, device, callbackTimeout, workloadCpu);
+  return new KernelBackend(probe, device, boundOf(callbackTimeout, probe.info[INFO.callbackTimeout]!), workloadCpu);
+}
+
+/** Said once for each bound: a program may open many. */
+const warned = new Set<number>();
+
+/** @returns milliseconds: what was asked for, but no more than the administrator allows */
+function boundOf(asked: number | undefined, most: number): number {
+  if (asked === undefined) return Math.min(DEFAULT_CALLBACK_TIMEOUT, most);
+  if (asked > most && !warned.has(asked)) {
+    warned.add(asked);
+    process.emitWarning(
+      `callbackTimeout is ${asked} ms, and the module allows ${most} ms (its parameter callback_timeout_ms): ` +
+        `invalidations wait for ${most} ms`,
+      { type: 'HmmWarning', code: 'HMM_CALLBACK_TIMEOUT' },
+    );
+  }
+  return Math.min(asked, most);
 }
 
 function cpuFromEnvironment(): number | null {

@@ -3,6 +3,7 @@ import { Wait } from './engine/engine.js';
 import type { Invalidation, InvalidationSink } from '../backend.js';
 import type { IntervalNotifier, IntervalNotifierOps, NotifierRange } from './notifiers.js';
 import type { Machine } from './mm.js';
+import { BoundedWait } from './wait-budget.js';
 import type { Routine } from './engine/engine.js';
 
 /** What a sink is told of an event. */
@@ -31,8 +32,15 @@ export class CallbackOps implements IntervalNotifierOps {
     if (typeof outcome !== 'boolean' && !event.blockable) engine.locks?.mustNotSleep(event.event);
     if (typeof outcome !== 'boolean') return this.#await(outcome, range, event);
     if (!outcome) range.refused = true;
+    // The real kernel would not have waited, not even for an answer that comes at once.
+    if (event.blockable && this.#boundHasRunOut(range)) this.#sink.timedOut(event);
     engine.leaveCallback();
     return null;
+  }
+
+  #boundHasRunOut({ budget }: NotifierRange): boolean {
+    const { callbackTimeout } = this.#machine;
+    return callbackTimeout !== null && budget !== undefined && budget.waited >= callbackTimeout;
   }
 
   *#await(outcome: Promise<boolean>, range: NotifierRange, event: Invalidation): Routine<void> {
@@ -45,9 +53,19 @@ export class CallbackOps implements IntervalNotifierOps {
       wait.settle();
       engine.leaveCallback();
     });
-    const timer = callbackTimeout === null ? null : setTimeout(() => wait.settle(), callbackTimeout);
-    yield wait;
-    if (timer !== null) clearTimeout(timer);
+    if (callbackTimeout === null) {
+      yield wait;
+      return;
+    }
+    const bounded = new BoundedWait((range.budget ??= { waited: 0 }));
+    const left = bounded.left(callbackTimeout);
+    // The bound has run out for another notifier: the invalidation goes on at once.
+    if (left > 0) {
+      const timer = setTimeout(() => wait.settle(), left);
+      yield wait;
+      clearTimeout(timer);
+      bounded.end();
+    }
     if (!answered) this.#sink.timedOut(event);
   }
 }

@@ -36,7 +36,7 @@ export class MirrorOps implements IntervalNotifierOps {
   }
 
   invalidate(range: NotifierRange, sequence: number): Routine<void> | null {
-    const waiting = this.updateLock.beginInvalidation(this.#mm.machine.callbackTimeout);
+    const waiting = this.updateLock.beginInvalidation(range, this.#mm.machine.callbackTimeout);
     if (waiting !== null) return this.#invalidateAfter(waiting, range, sequence);
     this.#invalidateLocked(range, sequence);
     return null;

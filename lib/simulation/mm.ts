@@ -14,6 +14,7 @@ import type { DeviceSet } from './device-memory.js';
 import type { PageLocks } from './page-lock.js';
 import type { Profile } from './profile.js';
 import type { NotifierRange } from './notifiers.js';
+import type { WaitBudget } from './wait-budget.js';
 import type { SpareMemory } from './spare-memory.js';
 
 /** The function of mm that changes the page table once the callbacks have returned. */
@@ -54,6 +55,8 @@ export class Mm {
   /** mm_users: the process itself, and whoever works on its page tables now. */
   #users = 1;
   #unused: Wait | null = null;
+  /** The teardown waits for the program as one invalidation would, although it makes two. */
+  readonly #teardown: WaitBudget = { waited: 0 };
 
   constructor(readonly machine: Machine) {
     this.pageTable = new PageTable(machine.spare);
@@ -106,6 +109,7 @@ export class Mm {
     const { subscriptions } = this;
     if (subscriptions === null) return null;
     const range: NotifierRange = blockable ? { start, end, event, owner } : { start, end, event, owner, blockable };
+    if (this.#users === 0) range.budget = this.#teardown;
     const callbacks = subscriptions.start(range);
     if (callbacks !== null) yield* callbacks;
     // The callbacks have returned, and the page table is as it was.

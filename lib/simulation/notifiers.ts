@@ -9,6 +9,7 @@ import { Wait } from './engine/engine.js';
 import { IntervalTree } from './interval-tree.js';
 import type { InvalidationEvent } from '../backend.js';
 import type { Engine, Routine } from './engine/engine.js';
+import type { WaitBudget } from './wait-budget.js';
 
 const INVALIDATE_MAP = 'invalidate callbacks';
 
@@ -21,6 +22,8 @@ export interface NotifierRange {
   readonly owner: number | null;
   /** False: callbacks must not wait, and may refuse. Default true. */
   readonly blockable?: boolean;
+  /** Of all waits for the program that this invalidation makes; made by the first. */
+  budget?: WaitBudget;
   /** A callback has refused: EAGAIN for whoever began it. */
   refused?: boolean;
   /** Whose callbacks have returned, for those who check that they did their work; kept only under a scheduler. */

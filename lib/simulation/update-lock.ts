@@ -2,6 +2,8 @@
  * The update lock of a mirror, which a program can hold from one call to another (kernel-module/update_lock.c). The
  * short critical sections of the mirror itself need no lock here: nothing in them yields.
  */
+import { BoundedWait } from './wait-budget.js';
+import type { NotifierRange } from './notifiers.js';
 import { HmmError } from '../errors.js';
 import { LOCKS, writes } from './engine/touch.js';
 import { Wait } from './engine/engine.js';
@@ -54,12 +56,13 @@ export class UpdateLock implements BackendLock {
   }
 
   /**
-   * The same for an invalidation, which waits no longer than `timeout` ms (null: no bound) and then takes the lock away.
+   * The same for an invalidation, which waits no longer than `timeout` ms in all (null: no bound) and then takes the lock
+   * away.
    * @returns null if there is nothing to wait for
    */
-  beginInvalidation(timeout: number | null): Routine<void> | null {
+  beginInvalidation(range: NotifierRange, timeout: number | null): Routine<void> | null {
     this.#engine.locks?.acquiring(this, KIND);
-    return this.#state === 'held' && !this.#removed ? this.#beginInvalidation(timeout) : null;
+    return this.#state === 'held' && !this.#removed ? this.#beginInvalidation(range, timeout) : null;
   }
 
   /** Nobody will wait any more: whoever does now gets ENOENT. */
@@ -82,16 +85,22 @@ export class UpdateLock implements BackendLock {
     this.#engine.locks?.acquired(this, KIND);
   }
 
-  *#beginInvalidation(timeout: number | null): Routine<void> {
+  *#beginInvalidation(range: NotifierRange, timeout: number | null): Routine<void> {
     const wait = new Wait(this.#engine, 'mutex_lock');
     this.#invalidations.push(wait);
     const steal = (): void => {
       if (this.#state === 'held') this.#state = 'taken';
       wait.settle();
     };
-    const timer = timeout === null ? null : setTimeout(steal, timeout);
-    yield wait;
-    if (timer !== null) clearTimeout(timer);
+    if (timeout === null) {
+      yield wait;
+    } else {
+      const bounded = new BoundedWait((range.budget ??= { waited: 0 }));
+      const timer = setTimeout(steal, bounded.left(timeout));
+      yield wait;
+      clearTimeout(timer);
+      bounded.end();
+    }
     this.#invalidations.splice(this.#invalidations.indexOf(wait), 1);
     this.#changed();
   }

@@ -176,3 +176,54 @@ it('many notifiers, many events: each callback ran exactly as often as it was me
   expect(counts).toEqual(Array.from({ length: 64 }, (_, page) => 64 - page));
   expect(whole.take()).toHaveLength(64);
 });
+
+it('several callbacks that never end: one bound for the invalidation, and each notifier says ETIMEDOUT', async () => {
+  const { space } = await mapped(2, { callbackTimeout: 500 });
+  const silent = { invalidate: () => new Promise<void>(() => undefined) };
+  const notifiers = [];
+  for (let count = 0; count < 12; count++) notifiers.push(await space.insertIntervalNotifier(BASE, PAGE, silent));
+  const began = performance.now();
+  await space.munmap(BASE, PAGE);
+  // Twelve bounds would be six seconds.
+  expect(performance.now() - began).toBeLessThan(3_000);
+  for (const notifier of notifiers) expect(await refusalCode(notifier.readBegin())).toBe('ETIMEDOUT');
+});
+
+it('the end of a process waits for one bound, though it sends two events', async () => {
+  const { space } = await mapped(1, { callbackTimeout: 1_000 });
+  const events: string[] = [];
+  for (let count = 0; count < 6; count++) {
+    await space.insertIntervalNotifier(BASE, PAGE, {
+      invalidate: (range) => (events.push(range.event), new Promise<void>(() => undefined)),
+    });
+  }
+  const began = performance.now();
+  await space.exit();
+  expect(performance.now() - began).toBeLessThan(4_000);
+  expect(events.filter((event) => event === 'release')).toHaveLength(6);
+  expect(events.filter((event) => event === 'unmap')).toHaveLength(6);
+});
+
+it('one that is called when the bound has run out was not waited for, and says so, however quick it is', async () => {
+  const { space } = await mapped(2, { callbackTimeout: 500 });
+  const silent = await space.insertIntervalNotifier(BASE, PAGE, {
+    invalidate: () => new Promise<void>(() => undefined),
+  });
+  let calls = 0;
+  const quick = await space.insertIntervalNotifier(BASE, PAGE, { invalidate: () => void calls++ });
+  await space.munmap(BASE, PAGE);
+  expect(await refusalCode(silent.readBegin())).toBe('ETIMEDOUT');
+  expect(await refusalCode(quick.readBegin())).toBe('ETIMEDOUT');
+  expect(calls).toBe(1);
+});
+
+it('a callback that ends in time is not told so because another one did not', async () => {
+  const { space } = await mapped(2, { callbackTimeout: 500 });
+  const quick = await space.insertIntervalNotifier(BASE, PAGE, { invalidate: async () => undefined });
+  const silent = await space.insertIntervalNotifier(BASE, PAGE, {
+    invalidate: () => new Promise<void>(() => undefined),
+  });
+  await space.munmap(BASE, PAGE);
+  expect(await refusalCode(silent.readBegin())).toBe('ETIMEDOUT');
+  expect(await quick.readBegin()).toBe(3);
+});
