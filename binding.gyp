@@ -16,6 +16,7 @@
             'native/poller.cc',
             'native/pooled_requests.cc',
             'native/socket.cc',
+            'native/thread_pool.cc',
             'native/values.cc',
           ],
           'include_dirs': [

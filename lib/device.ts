@@ -1,3 +1,4 @@
+import { lengthOf } from './array-length.js';
 import type { Backend, DeviceInfo, DeviceKind } from './backend.js';
 import { BACKEND, SESSION, checkSession, closedError, type Session, type SpaceHandle } from './session.js';
 import { checkBytes, checkEntries, checkInteger, checkSpan } from './validate.js';
@@ -76,8 +77,9 @@ export class Device {
     const { pageSize } = this[SESSION].backend;
     const touched =
       length === 0 ? 0 : Math.floor((address + length - 1) / pageSize) - Math.floor(address / pageSize) + 1;
-    if (checkEntries(entries, 'entries').length !== touched) {
-      throw new RangeError(`entries must have one entry per page touched, ${touched}, not ${entries.length}`);
+    const count = lengthOf(checkEntries(entries, 'entries'));
+    if (count !== touched) {
+      throw new RangeError(`entries must have one entry per page touched, ${touched}, not ${count}`);
     }
     return space[BACKEND](syscall);
   }

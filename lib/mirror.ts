@@ -1,3 +1,4 @@
+import { lengthOf } from './array-length.js';
 import type { BackendMirror, EventSink, Invalidation } from './backend.js';
 import { MAX_ACCESS, type Device } from './device.js';
 import type { EventQueue } from './event-queue.js';
@@ -158,8 +159,8 @@ export class Mirror implements AsyncDisposable {
     try {
       checkSpan(address, length, 'address', 'length');
       if (length > MAX_ACCESS) checkInteger(length, 'length', 0, MAX_ACCESS);
-      if (into !== undefined && checkBytes(into, 'into').length < length) {
-        throw new RangeError(`into must hold ${length} bytes, not ${into.length}`);
+      if (into !== undefined && lengthOf(checkBytes(into, 'into')) < length) {
+        throw new RangeError(`into must hold ${length} bytes, not ${lengthOf(into)}`);
       }
       const backend = this.#open('device_read');
       if (length === 0) return Promise.resolve(into?.subarray(0, 0) ?? new Uint8Array(0));
@@ -183,12 +184,12 @@ export class Mirror implements AsyncDisposable {
    */
   write(address: number, bytes: Uint8Array): Promise<void> {
     try {
-      checkSpan(address, checkBytes(bytes, 'bytes').length, 'address', 'bytes.length');
+      checkSpan(address, lengthOf(checkBytes(bytes, 'bytes')), 'address', 'bytes.length');
       const backend = this.#open('device_write');
       return Promise.resolve(
         this[SESSION].share.settle(
-          bytes.length === 0 ? undefined : backend.write(address, bytes),
-          1 + (bytes.length >> 14),
+          lengthOf(bytes) === 0 ? undefined : backend.write(address, bytes),
+          1 + (lengthOf(bytes) >> 14),
         ),
       );
     } catch (error) {
@@ -303,6 +304,7 @@ function checkRange(start: unknown, end: unknown): void {
 /** The part of a caller's array that takes so many entries. */
 function entriesFor(into: unknown, pages: number): BigUint64Array {
   const entries = checkEntries(into, 'into');
-  if (entries.length < pages) throw new RangeError(`into must hold ${pages} entries, not ${entries.length}`);
-  return entries.length === pages ? entries : entries.subarray(0, Math.max(0, pages));
+  const length = lengthOf(entries);
+  if (length < pages) throw new RangeError(`into must hold ${pages} entries, not ${length}`);
+  return length === pages ? entries : entries.subarray(0, Math.max(0, pages));
 }

@@ -2,6 +2,7 @@
  * Argument checks of the public API: the wrong type or shape is a TypeError, an impossible number a RangeError, each
  * names the argument and what arrived. What only a kernel could refuse (alignment, holes, permissions) is not checked here.
  */
+import { lengthOf } from './array-length.js';
 
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
@@ -62,15 +63,23 @@ export function checkBoolean(value: unknown, name: string): boolean {
   return value;
 }
 
-/** Bytes that do not change hands or size while the operation runs: no resizable and no detached buffer. */
 export function checkBytes(value: unknown, name: string): Uint8Array {
   if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${shown(value)}`);
-  return value;
+  return checkLength(value, name);
 }
 
 export function checkEntries(value: unknown, name: string): BigUint64Array {
   if (!(value instanceof BigUint64Array)) throw new TypeError(`${name} must be a BigUint64Array, not ${shown(value)}`);
-  return value;
+  return checkLength(value, name);
+}
+
+/** @throws {TypeError} also for what only inherits from a typed array */
+function checkLength<T extends Uint8Array | BigUint64Array>(array: T, name: string): T {
+  const length = lengthOf(array);
+  if (array.length !== length) {
+    throw new TypeError(`${name} has ${length} elements, and a property 'length' that says ${shown(array.length)}`);
+  }
+  return array;
 }
 
 export function checkArray<T>(value: readonly T[], name: string): readonly T[] {

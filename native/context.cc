@@ -5,6 +5,7 @@
 #include "context_state.h"
 #include "descriptor.h"
 #include "job.h"
+#include "thread_pool.h"
 #include "values.h"
 
 namespace hmm {
@@ -27,6 +28,16 @@ class ReleaseJob : public Job {
  private:
   Device device_;
 };
+
+}  // namespace
+
+void ReleaseOnThread(Device device) {
+  if (!device.is_open()) return;
+  // Without a thread it is closed here, when the argument goes.
+  RunOnThread([device]() mutable { device.Release(); });
+}
+
+namespace {
 
 // info(words): HMM_MIRROR_INFO into the array.
 napi_value Info(napi_env env, napi_callback_info info) {

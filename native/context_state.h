@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 
 #include "device.h"
 #include "poller.h"
@@ -29,10 +30,16 @@ struct BoundAccess {
   double done;    // out
 };
 
+// Closing a device file removes its notifiers, which can wait for an invalidation that is under way: on a thread.
+void ReleaseOnThread(Device device);
+
 // JavaScript thread only. Freed when the last of the functions has been collected.
 struct ContextState {
   ~ContextState() {
     if (poller) poller->Close();
+    // Requests of threads may wait for them, and nobody is left to release them.
+    for (const uint32_t id : held) device.Unlock(id);
+    ReleaseOnThread(std::move(device));
     const napi_ref references[] = {request_reference, range_reference, access_reference, pfns.reference,
                                    piece.reference};
     for (napi_ref reference : references) {
@@ -42,6 +49,8 @@ struct ContextState {
 
   napi_env env = nullptr;
   Device device;
+  // Mirrors whose update lock this context holds.
+  std::set<uint32_t> held;
   // The argument of the next request, in the memory of an array that JavaScript fills in: a request then costs no
   // conversion. The array never leaves lib/kernel, which detaches nothing, and is kept alive by the reference.
   RequestBlock* request = nullptr;
@@ -61,7 +70,7 @@ struct ContextState {
 // Adds the functions that issue a request on the JavaScript thread, and must not sleep.
 bool AddInlineRequests(napi_env env, napi_value object, const std::shared_ptr<ContextState>& context);
 
-// Adds the functions that issue a request on the thread pool.
+// Adds the functions that issue a request on a thread of its own.
 bool AddPooledRequests(napi_env env, napi_value object, const std::shared_ptr<ContextState>& context);
 
 }  // namespace hmm

@@ -82,6 +82,12 @@ int Device::Perform(Request request, RequestBlock* block) const {
   return IssueIoctl(descriptor_->number(), CommandOf(request), block);
 }
 
+void Device::Unlock(uint32_t notifier) const {
+  RequestBlock block = {};
+  block.notifier.id = notifier;
+  Perform(Request::kUnlock, &block);
+}
+
 bool Device::MakeNonblocking(Request request, RequestBlock* block) {
   switch (request) {
     // In all of these `flags` is the second word.

@@ -71,6 +71,9 @@ class Device {
   // Performs one ioctl on the block's memory. Returns 0 or an errno; out fields are in the block either way.
   int Perform(Request request, RequestBlock* block) const;
 
+  // HMM_MIRROR_UNLOCK, by one who is going away: whatever the answer, the lock is not held any more.
+  void Unlock(uint32_t notifier) const;
+
   // Adds HMM_MIRROR_NONBLOCK to the flags of a request that could sleep. False: it never sleeps, or it cannot be asked
   // not to.
   static bool MakeNonblocking(Request request, RequestBlock* block);

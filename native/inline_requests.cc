@@ -28,6 +28,20 @@ napi_value Plain(napi_env env, napi_callback_info info) {
   return Issue<kRequest>(env, &OwnerOf<ContextState>(data));
 }
 
+// lock() and unlock(): the context knows what it holds, for its end.
+template <Request kRequest>
+napi_value Locking(napi_env env, napi_callback_info info) {
+  void* data = nullptr;
+  if (napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data) != napi_ok) return nullptr;
+  ContextState& context = OwnerOf<ContextState>(data);
+  const uint32_t id = context.request->notifier.id;
+  Device::MakeNonblocking(kRequest, context.request);
+  const int error = context.device.Perform(kRequest, context.request);
+  if (kRequest == Request::kUnlock) context.held.erase(id);
+  if (kRequest == Request::kLock && error == 0) context.held.insert(id);
+  return ErrnoValue(env, error);
+}
+
 // rangeFault(pfns): pfns is read and written.
 napi_value RangeFault(napi_env env, napi_callback_info info) {
   Arguments<ContextState, 1> arguments;
@@ -157,8 +171,8 @@ bool AddInlineRequests(napi_env env, napi_value object, const std::shared_ptr<Co
   return SetMethod(env, object, "readBegin", Plain<Request::kReadBegin>, context) &&
          SetMethod(env, object, "readRetry", Plain<Request::kReadRetry>, context) &&
          SetMethod(env, object, "populate", Plain<Request::kPopulate>, context) &&
-         SetMethod(env, object, "lock", Plain<Request::kLock>, context) &&
-         SetMethod(env, object, "unlock", Plain<Request::kUnlock>, context) &&
+         SetMethod(env, object, "lock", Locking<Request::kLock>, context) &&
+         SetMethod(env, object, "unlock", Locking<Request::kUnlock>, context) &&
          SetMethod(env, object, "ack", Plain<Request::kAck>, context) &&
          SetMethod(env, object, "atomicAdd", Plain<Request::kAtomicAdd>, context) &&
          SetMethod(env, object, "rangeFault", RangeFault, context) &&

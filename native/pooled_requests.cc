@@ -1,5 +1,5 @@
-// Requests that are issued on the thread pool, because they may sleep. Each works on copies of its own: the block, the
-// arrays that it reads, and buffers for what it writes, which become ArrayBuffers without another copy.
+// Requests that are issued on threads of their own, because they may sleep. Each works on copies of its own: the block,
+// the arrays that it reads, and buffers for what it writes, which become ArrayBuffers without another copy.
 #include <errno.h>
 
 #include <cstdlib>
@@ -22,11 +22,16 @@ using Memory = std::unique_ptr<void, FreeMemory>;
 
 class RequestJob : public Job {
  public:
-  RequestJob(Request request, const ContextState& context)
-      : device_(context.device), request_(request), block_(*context.request) {
+  RequestJob(Request request, const std::shared_ptr<ContextState>& context)
+      : context_(context), device_(context->device), request_(request), block_(*context->request) {
     // The block may have been used for an attempt on the JavaScript thread.
     RequestBlock probe = {};
     if (Device::MakeNonblocking(request, &probe)) block_.words[1] &= ~HMM_MIRROR_NONBLOCK;
+  }
+
+  ~RequestJob() override {
+    // The environment has gone, and with it the program that would have unlocked.
+    if (taken_) device_.Unlock(block_.notifier.id);
   }
 
   RequestBlock& block() { return block_; }
@@ -61,10 +66,12 @@ class RequestJob : public Job {
     if (!out_of_memory_) error_ = device_.Perform(request_, &block_);
     // Here and not with the job: if the context was closed meanwhile this is the last user, and closing a device file
     // can sleep.
-    device_.Release();
+    taken_ = request_ == Request::kLock && !out_of_memory_ && error_ == 0;
+    if (!taken_) device_.Release();
   }
 
   napi_value Result(napi_env env) override {
+    NoteLock();
     CopyBack(env);
     napi_value result, error, block, memory;
     if (napi_create_object(env, &result) != napi_ok || napi_create_int32(env, error_, &error) != napi_ok ||
@@ -87,6 +94,14 @@ class RequestJob : public Job {
     Memory memory;
     uint64_t size;
   };
+
+  // The lock is the context's now.
+  void NoteLock() {
+    if (!taken_) return;
+    taken_ = false;
+    if (const auto context = context_.lock()) context->held.insert(block_.notifier.id);
+    ReleaseOnThread(std::move(device_));
+  }
 
   Memory Allocate(uint64_t size) {
     // Zeroed, so that nothing of this process's heap comes out where a request ends early.
@@ -138,6 +153,7 @@ class RequestJob : public Job {
     return true;
   }
 
+  const std::weak_ptr<ContextState> context_;
   Device device_;
   const Request request_;
   RequestBlock block_;
@@ -147,13 +163,15 @@ class RequestJob : public Job {
   size_t copy_back_size_ = 0;
   bool out_of_memory_ = false;
   int error_ = 0;
+  // The job has the update lock, and nobody knows yet.
+  bool taken_ = false;
 };
 
 template <Request kRequest>
 napi_value Plain(napi_env env, napi_callback_info info) {
   Arguments<ContextState, 1> arguments;
   if (!arguments.Get(env, info)) return nullptr;
-  return Job::Submit(env, std::make_unique<RequestJob>(kRequest, *arguments.owner));
+  return Job::Submit(env, std::make_unique<RequestJob>(kRequest, arguments.shared()));
 }
 
 // rangeFaultAsync(pfns)
@@ -162,7 +180,7 @@ napi_value RangeFault(napi_env env, napi_callback_info info) {
   ByteSpan pfns;
   if (!arguments.Get(env, info)) return nullptr;
   if (!GetTypedArray(env, arguments[0], napi_biguint64_array, "pfns", &pfns)) return nullptr;
-  auto job = std::make_unique<RequestJob>(Request::kRangeFault, *arguments.owner);
+  auto job = std::make_unique<RequestJob>(Request::kRangeFault, arguments.shared());
   auto& range = job->block().range_fault;
   const uint64_t needed = EntryBytes(range.start, range.end);
   if (needed > pfns.size) {
@@ -184,7 +202,7 @@ bool CheckLength(napi_env env, uint64_t length, uint64_t maximum = MaxBytes()) {
 napi_value Read(napi_env env, napi_callback_info info) {
   Arguments<ContextState, 1> arguments;
   if (!arguments.Get(env, info)) return nullptr;
-  auto job = std::make_unique<RequestJob>(Request::kRead, *arguments.owner);
+  auto job = std::make_unique<RequestJob>(Request::kRead, arguments.shared());
   auto& access = job->block().access;
   if (!CheckLength(env, access.length)) return nullptr;
   job->MakeOutput(access.length, &access.buffer);
@@ -198,7 +216,7 @@ napi_value Write(napi_env env, napi_callback_info info) {
   if (!arguments.Get(env, info)) return nullptr;
   if (!GetTypedArray(env, arguments[0], napi_uint8_array, "bytes", &bytes)) return nullptr;
   if (!CheckLength(env, bytes.size)) return nullptr;
-  auto job = std::make_unique<RequestJob>(Request::kWrite, *arguments.owner);
+  auto job = std::make_unique<RequestJob>(Request::kWrite, arguments.shared());
   auto& access = job->block().access;
   access.length = bytes.size;
   job->CopyIn(bytes, &access.buffer);
@@ -211,7 +229,7 @@ napi_value Query(napi_env env, napi_callback_info info) {
   bool walk = false;
   if (!arguments.Get(env, info)) return nullptr;
   if (!GetBoolean(env, arguments[0], "walk", &walk)) return nullptr;
-  auto job = std::make_unique<RequestJob>(Request::kQuery, *arguments.owner);
+  auto job = std::make_unique<RequestJob>(Request::kQuery, arguments.shared());
   auto& query = job->block().query;
   const uint64_t size = EntryBytes(query.start, query.end);
   if (!CheckLength(env, size, HMM_MIRROR_MAX_PAGES * sizeof(uint64_t))) return nullptr;
@@ -241,7 +259,7 @@ bool CopyEntries(napi_env env, napi_value value, RequestJob* job) {
 napi_value DeviceRead(napi_env env, napi_callback_info info) {
   Arguments<ContextState, 1> arguments;
   if (!arguments.Get(env, info)) return nullptr;
-  auto job = std::make_unique<RequestJob>(Request::kDeviceRead, *arguments.owner);
+  auto job = std::make_unique<RequestJob>(Request::kDeviceRead, arguments.shared());
   auto& access = job->block().device_access;
   if (!CheckLength(env, access.length) || !CopyEntries(env, arguments[0], job.get())) return nullptr;
   job->MakeOutput(access.length, &access.buffer);
@@ -255,7 +273,7 @@ napi_value DeviceWrite(napi_env env, napi_callback_info info) {
   if (!arguments.Get(env, info)) return nullptr;
   if (!GetTypedArray(env, arguments[1], napi_uint8_array, "bytes", &bytes)) return nullptr;
   if (!CheckLength(env, bytes.size)) return nullptr;
-  auto job = std::make_unique<RequestJob>(Request::kDeviceWrite, *arguments.owner);
+  auto job = std::make_unique<RequestJob>(Request::kDeviceWrite, arguments.shared());
   auto& access = job->block().device_access;
   access.length = bytes.size;
   if (!CopyEntries(env, arguments[0], job.get())) return nullptr;

@@ -66,8 +66,14 @@ struct Arguments {
     void* data = nullptr;
     if (napi_get_cb_info(env, info, &count, values, nullptr, &data) != napi_ok) return false;
     owner = &OwnerOf<Owner>(data);
+    data_ = data;
     return true;
   }
+
+  const std::shared_ptr<Owner>& shared() const { return *static_cast<std::shared_ptr<Owner>*>(data_); }
+
+ private:
+  void* data_ = nullptr;
 };
 
 }  // namespace hmm

@@ -41,7 +41,15 @@ export const EVENT_NOT_AWAITED = 1 << 2;
  * Where the fields are, in 32-bit words. A 64-bit field is two of them, the low one first (x86-64 and arm64 are
  * little-endian; nothing else has HMM).
  */
-export const INFO = { abiVersion: 0, features: 1, pageShift: 2, callbackTimeout: 4, deviceCount: 6, devices: 8, words: 56 } as const;
+export const INFO = {
+  abiVersion: 0,
+  features: 1,
+  pageShift: 2,
+  callbackTimeout: 4,
+  deviceCount: 6,
+  devices: 8,
+  words: 56,
+} as const;
 export const DEVICE_INFO = { kind: 0, capacity: 2, used: 4, words: 6 } as const;
 
 export const INSERT = { start: 0, length: 2, flags: 4, device: 5, timeout: 6, id: 7 } as const;

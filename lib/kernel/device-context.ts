@@ -5,6 +5,7 @@
 import { withoutExclusive } from '../backend.js';
 import type { BackendRange, MaybePromise, MirrorPages, PopulateOptions, PopulateResult } from '../backend.js';
 import { HMM_PFN_REQ_FAULT, HMM_PFN_REQ_WRITE, MAX_RANGE_PAGES } from '../constants.js';
+import { lengthOf } from '../array-length.js';
 import { ERRNO, HmmError, errorOfErrno } from '../errors.js';
 import {
   ACCESS,
@@ -159,7 +160,7 @@ export class DeviceContext {
     if (this.#closing !== null) this.#begin('hmm_range_fault');
     const { pfns, notifierSequence } = range;
     const same = range === this.#boundRange && range.revision === this.#boundRevision;
-    if (!same || pfns.length !== this.#boundPages) this.#bindRange(id, range);
+    if (!same || lengthOf(pfns) !== this.#boundPages) this.#bindRange(id, range);
     if (notifierSequence !== this.#boundSequence) {
       putNumber(this.#rangeWords, RANGE.sequence, (this.#boundSequence = notifierSequence));
     }
@@ -207,14 +208,15 @@ export class DeviceContext {
   write(id: number, address: number, bytes: Uint8Array): MaybePromise<void> {
     const words = this.#words;
     let before = 0;
-    this.#access('device_write', id, address, bytes.length);
-    if (bytes.length <= INLINE_PAGES * this.#pageSize) {
+    const length = lengthOf(bytes);
+    this.#access('device_write', id, address, length);
+    if (length <= INLINE_PAGES * this.#pageSize) {
       const errno = this.#native.write(bytes);
       if (errno === undefined) return;
       // What was stored is not stored again: the process may have changed it since.
       before = getNumber(words, ACCESS.done);
       if (errno !== ERRNO.EAGAIN) throw accessError(errno, 'device_write', address, before);
-      this.#access('device_write', id, address + before, bytes.length - before);
+      this.#access('device_write', id, address + before, length - before);
     }
     return this.#post(this.#native.writeAsync(bytes.subarray(before))).then(({ errno, request }) => {
       if (errno !== 0) throw accessError(errno, 'device_write', address, before + getNumber(request, ACCESS.done));
@@ -277,7 +279,7 @@ export class DeviceContext {
   }
 
   async deviceWrite(device: number, address: number, bytes: Uint8Array, entries: BigUint64Array): Promise<void> {
-    this.#deviceAccess('device_write', device, address, bytes.length);
+    this.#deviceAccess('device_write', device, address, lengthOf(bytes));
     const { errno, request } = await this.#post(this.#native.deviceWriteAsync(entries, bytes));
     if (errno !== 0) throw deviceError(errno, 'device_write', address, request);
   }
@@ -307,7 +309,7 @@ export class DeviceContext {
     const { pfns } = range;
     this.#boundRange = range;
     this.#boundRevision = range.revision;
-    this.#boundPages = pfns.length;
+    this.#boundPages = lengthOf(pfns);
     words[HEAD.id] = id;
     words[HEAD.flags] = 0;
     putNumber(words, RANGE.start, range.start);
@@ -321,9 +323,9 @@ export class DeviceContext {
     const looks = (range.defaultFlags & HMM_PFN_REQ_FAULT) === 0n;
     const requests = looks ? HMM_PFN_REQ_FAULT : HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
     const byPage = (range.pfnFlagsMask & requests) !== 0n;
-    this.#boundInline = !byPage && pfns.length <= (looks ? INLINE_WALK_PAGES : INLINE_PAGES);
+    this.#boundInline = !byPage && this.#boundPages <= (looks ? INLINE_WALK_PAGES : INLINE_PAGES);
     // A longer one is only read on the thread pool, and need not be kept.
-    if (pfns.length <= INLINE_WALK_PAGES) this.#native.bindPfns(pfns);
+    if (this.#boundPages <= INLINE_WALK_PAGES) this.#native.bindPfns(pfns);
   }
 
   #begin(syscall: string): void {

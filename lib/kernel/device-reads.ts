@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 
 import type { MaybePromise } from '../backend.js';
 import { MAX_RANGE_PAGES } from '../constants.js';
+import { lengthOf } from '../array-length.js';
 import { ERRNO, errorOfErrno } from '../errors.js';
 import { ACCESS, ACCESS_BOUND, getNumber, putNumber } from './abi.js';
 import type { Context, Reply } from './addon.js';
@@ -117,7 +118,7 @@ export class DeviceReads {
     if (into !== this.#boundPiece) this.#native.bindPiece((this.#boundPiece = into));
     this.#bound[ACCESS_BOUND.offset] = 0;
     // Making a view takes as long as reading a page. One whose array was detached has no length any more.
-    if (into !== this.#lastInto || this.#lastView.length !== length) {
+    if (into !== this.#lastInto || lengthOf(this.#lastView) !== length) {
       this.#lastInto = into;
       this.#lastView = prefix(into, length);
     }

@@ -1,4 +1,5 @@
 /** What the addon's answers are in TypeScript: results, and errors with the place where they happened. */
+import { lengthOf } from '../array-length.js';
 import type { MirrorPages, PopulateResult } from '../backend.js';
 import { ERRNO, errorOfErrno, type HmmError } from '../errors.js';
 import { DEVICE_ACCESS, PAGES, POPULATE, getNumber } from './abi.js';
@@ -10,7 +11,7 @@ export function uninitialized(length: number): Uint8Array {
 }
 
 export function prefix(bytes: Uint8Array, length: number): Uint8Array {
-  return bytes.length === length ? bytes : bytes.subarray(0, length);
+  return lengthOf(bytes) === length ? bytes : bytes.subarray(0, length);
 }
 
 export function check(errno: number | undefined, syscall: string): void {

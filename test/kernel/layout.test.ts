@@ -112,6 +112,7 @@ it('the layout is the header’s', () => {
     HMM_MIRROR_EVENT_EXCLUSIVE: abi.EVENT_NAMES.indexOf('exclusive'),
     HMM_MIRROR_EVENT_BLOCKABLE: abi.EVENT_BLOCKABLE,
     HMM_MIRROR_EVENT_TIMED_OUT: abi.EVENT_TIMED_OUT,
+    HMM_MIRROR_EVENT_NOT_AWAITED: abi.EVENT_NOT_AWAITED,
   };
   const bytes = Object.fromEntries(Object.entries(offsets).map(([name, at]) => [name, 4 * at]));
   expect(addon.layout).toEqual({ ...bytes, ...constants });
