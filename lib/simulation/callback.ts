@@ -28,7 +28,6 @@ export class CallbackOps implements IntervalNotifierOps {
     const { engine } = this.#machine;
     engine.enterCallback();
     const outcome = this.#sink.invalidate(event);
-    if (typeof outcome !== 'boolean' && !event.blockable) engine.locks?.mustNotSleep(event.event);
     if (typeof outcome !== 'boolean') return this.#await(outcome, range, event);
     if (!outcome) range.refused = true;
     engine.leaveCallback();
@@ -39,6 +38,7 @@ export class CallbackOps implements IntervalNotifierOps {
     const { engine, callbackTimeout } = this.#machine;
     const wait = new Wait(engine, 'invalidate');
     let answered = false;
+    if (!event.blockable) engine.locks?.mustNotSleep(event.event, () => answered);
     void outcome.then((accepted) => {
       answered = true;
       if (!accepted) range.refused = true;

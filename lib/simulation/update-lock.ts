@@ -30,8 +30,22 @@ export class UpdateLock implements BackendLock {
     return this.#state === 'held';
   }
 
+  /** Whether an invalidation would have to wait. */
+  get busy(): boolean {
+    return this.#state === 'held' && !this.#removed;
+  }
+
   async acquire(): Promise<void> {
     await this.#engine.start('lock', this.#acquire(), 0);
+  }
+
+  tryAcquire(): boolean {
+    this.#engine.touch(writes(LOCKS));
+    this.#checkRemoved();
+    if (this.#state !== 'free' || this.#queue.length > 0 || this.#invalidations.length > 0) return false;
+    this.#state = 'held';
+    this.#engine.locks?.tried(this, KIND);
+    return true;
   }
 
   release(): void {
@@ -59,7 +73,7 @@ export class UpdateLock implements BackendLock {
    */
   beginInvalidation(timeout: number | null): Routine<void> | null {
     this.#engine.locks?.acquiring(this, KIND);
-    return this.#state === 'held' && !this.#removed ? this.#beginInvalidation(timeout) : null;
+    return this.busy ? this.#beginInvalidation(timeout) : null;
   }
 
   /** Nobody will wait any more: whoever does now gets ENOENT. */
