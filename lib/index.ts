@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** node-hmm: mirror a process's address space as a device driver does, on Linux HMM or on a simulation of it. */
 export { openHmm, type OpenHmmOptions } from './open.js';
 export type { SimulatedDevice } from './simulated-devices.js';
