@@ -21,7 +21,9 @@ export class Project {
     if (installed === 'linked') {
       mkdirSync(path.join(modules, '.bin'), { recursive: true });
       symlinkSync(ROOT, own);
-      symlinkSync(path.join('..', 'node-hmm', 'dist', 'scripts', 'cli.js'), path.join(modules, '.bin', 'node-hmm'));
+      // npm links it and makes it executable, which the clone's own file is not.
+      const cli = path.join(own, 'dist', 'scripts', 'cli.js');
+      writeFileSync(path.join(modules, '.bin', 'node-hmm'), `#!/bin/sh\nexec node '${cli}' "$@"\n`, { mode: 0o755 });
     } else {
       mkdirSync(own, { recursive: true });
       cpSync(path.join(ROOT, 'package.json'), path.join(own, 'package.json'));
