@@ -19,6 +19,8 @@ export class UpdateLock implements BackendLock {
   /** Invalidations that wait for the holder; nobody is given the lock before them. */
   readonly #invalidations: Wait[] = [];
   #removed = false;
+  /** The address space is being closed: nobody may take the lock any more. */
+  #closing = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -41,7 +43,7 @@ export class UpdateLock implements BackendLock {
 
   tryAcquire(): boolean {
     this.#engine.touch(writes(LOCKS));
-    this.#checkRemoved();
+    this.#checkTakeable();
     if (this.#state !== 'free' || this.#queue.length > 0 || this.#invalidations.length > 0) return false;
     this.#state = 'held';
     this.#engine.locks?.tried(this, KIND);
@@ -76,6 +78,15 @@ export class UpdateLock implements BackendLock {
     return this.busy ? this.#beginInvalidation(timeout) : null;
   }
 
+  /** Releases what a program holds, so that the end of its process need not wait; who waits for it gets ERR_HMM_CLOSED. */
+  close(): void {
+    this.#engine.touch(writes(LOCKS));
+    if (this.#state !== 'free') this.#engine.locks?.released(this);
+    this.#state = 'free';
+    this.#closing = true;
+    this.#changed();
+  }
+
   /** Nobody will wait any more: whoever does now gets ENOENT. */
   remove(): void {
     this.#removed = true;
@@ -84,7 +95,7 @@ export class UpdateLock implements BackendLock {
 
   *#acquire(): Routine<void> {
     if (this.#engine.preemptive) yield 'mutex_lock';
-    this.#checkRemoved();
+    this.#checkTakeable();
     this.#engine.locks?.acquiring(this, KIND);
     if (this.#state === 'free' && this.#queue.length === 0 && this.#invalidations.length === 0) {
       this.#state = 'held';
@@ -92,7 +103,7 @@ export class UpdateLock implements BackendLock {
       return;
     }
     yield* this.#wait(true);
-    this.#checkRemoved();
+    this.#checkTakeable();
     this.#engine.locks?.acquired(this, KIND);
   }
 
@@ -117,7 +128,7 @@ export class UpdateLock implements BackendLock {
   }
 
   #changed(): void {
-    if (this.#removed) {
+    if (this.#removed || this.#closing) {
       for (const { wait } of this.#queue.splice(0)) wait.settle();
       for (const wait of this.#invalidations) wait.settle();
       return;
@@ -131,6 +142,11 @@ export class UpdateLock implements BackendLock {
       next.wait.settle();
       if (next.acquires) return;
     }
+  }
+
+  #checkTakeable(): void {
+    if (this.#closing) throw new HmmError('ERR_HMM_CLOSED', 'lock', 'the address space has been closed');
+    this.#checkRemoved();
   }
 
   #checkRemoved(): void {

@@ -89,6 +89,19 @@ it('the update lock of a mirror that has been removed is closed, as the mirror i
   expect(() => mirror.updateLock.tryAcquire()).toThrow(expect.objectContaining({ code: 'ERR_HMM_CLOSED' }));
 });
 
+it('an address space that is closed does not wait for an update lock that is held', async () => {
+  const { hmm, space } = await bench({ callbackTimeout: 60_000 });
+  await map(space, 0, PAGE);
+  const mirror = await space.mirror(hmm.devices[0]!, { start: BASE, length: PAGE });
+  await mirror.populate(BASE, BASE + PAGE);
+  const held = mirror.updateLock.tryAcquire()!;
+  const waits = refusalCode(mirror.updateLock.acquire());
+  await space[Symbol.asyncDispose]();
+  expect(await waits).toBe('ERR_HMM_CLOSED');
+  // The lock was released by the end of the mirror.
+  expect(() => held.release()).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+});
+
 it('a lock has a name', async () => {
   const { hmm, space } = await bench();
   expect(hmm.createLock().name).toBe('driver lock');
