@@ -16,8 +16,8 @@ afterAll(() => project.remove());
 
 const inNode = report('simulation');
 
-/** What the page at `url` reports must be what Node does, and nothing may be on the browser's console. */
-async function check(url: string): Promise<void> {
+/** What the page at `url` leaves in globalThis.finished. Nothing may be on the browser's console. */
+async function finished<T>(url: string): Promise<T> {
   const browser = await launch(chromium!);
   onTestFinished(() => browser.close());
   const page = await browser.newPage();
@@ -30,8 +30,14 @@ async function check(url: string): Promise<void> {
   });
   await page.goto(url);
   await page.waitForFunction('globalThis.finished !== undefined');
-  const said = await page.evaluate<Report>('globalThis.finished');
+  const said = await page.evaluate<T>('globalThis.finished');
   expect(complaints).toEqual([]);
+  return said;
+}
+
+/** What the page at `url` reports must be what Node does. */
+async function check(url: string): Promise<void> {
+  const said = await finished<Report>(url);
   expect(said.opened).toEqual({ backend: 'simulation', release: 'simulation-6.12', reason: REASON });
   expect(said.kernel).toEqual({
     code: 'ERR_HMM_NO_KERNEL',
@@ -88,4 +94,16 @@ it('vite, while developing: runs in Chromium', async ({ skip }) => {
   onTestFinished(() => served.close());
   await check(served.url);
   expect(served.complaints).toEqual([]);
+});
+
+it('Web Workers explore a shard each', async ({ skip }) => {
+  needChromium(skip);
+  for (const name of ['worker.js', 'shards.js']) project.provide(name);
+  const { folder, complaints } = await BUNDLERS['esbuild']!(project, 'worker.js', 'dist-shards');
+  expect(complaints).toEqual([]);
+  expect((await BUNDLERS['esbuild']!(project, 'shards.js', 'dist-shards')).complaints).toEqual([]);
+  const served = await serve(folder);
+  onTestFinished(() => served.close());
+  const { explored } = await inNode;
+  expect(await finished<string>(served.url)).toBe((explored as { shards: string }).shards);
 });

@@ -34,6 +34,11 @@ export class Project {
     }
   }
 
+  /** Puts a program of app/ there that is JavaScript already. */
+  provide(name: string): void {
+    cpSync(path.join(import.meta.dirname, 'app', name), path.join(this.folder, name));
+  }
+
   write(name: string, text: string): void {
     writeFileSync(path.join(this.folder, name), text);
   }
@@ -50,11 +55,11 @@ export const BUNDLERS: Readonly<Record<string, (project: Project, entry: string,
       entryPoints: [path.join(root, entry)],
       bundle: true,
       format: 'esm',
-      outfile: path.join(folder, 'page.js'),
+      outfile: path.join(folder, entry),
       absWorkingDir: root,
       logLevel: 'silent',
     }).catch((error: unknown) => error as { errors: { text: string }[]; warnings: { text: string }[] });
-    if (errors.length === 0) writeFileSync(path.join(folder, 'index.html'), html('./page.js'));
+    if (errors.length === 0) writeFileSync(path.join(folder, 'index.html'), html(`./${entry}`));
     return { folder, complaints: [...errors, ...warnings].map(({ text }) => text) };
   },
 

@@ -34,7 +34,7 @@ export interface Report {
 }
 
 /** The retry loop, over one page, against munmap: with and without readRetry. */
-function driver(forgets: boolean): Scenario {
+export function driver(forgets: boolean): Scenario {
   return async (world) => {
     const hmm = await world.open();
     const space = await hmm.createAddressSpace();
