@@ -23,7 +23,8 @@ export interface WorkerAnswer {
 export async function loadScenario(source: ScenarioModule): Promise<Scenario> {
   checkKeys(source, 'source', ['module', 'name'] satisfies (keyof ScenarioModule)[]);
   const name = source.name ?? 'default';
-  const exports = (await import(source.module)) as Record<string, unknown>;
+  // A module of the caller's, which no bundler can know.
+  const exports = (await import(/* webpackIgnore: true */ /* @vite-ignore */ source.module)) as Record<string, unknown>;
   const scenario = exports[name];
   if (typeof scenario !== 'function') throw new TypeError(`${source.module} exports no function '${name}'`);
   return scenario as Scenario;

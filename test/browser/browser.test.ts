@@ -2,8 +2,10 @@
  * The package in a browser: three bundlers make a page of it without a word of configuration or of complaint, and the page
  * says in Chromium what the same program says in Node.
  */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
-import { BUNDLERS, Project, serveByVite, type Bundle } from './bundlers.js';
+import { BUNDLERS, Project, bundleForNode, serveByVite, type Bundle } from './bundlers.js';
 import { chromiumPath, launch, serve } from './chromium.js';
 import { report, type Report } from './app/report.js';
 
@@ -106,4 +108,16 @@ it('Web Workers explore a shard each', async ({ skip }) => {
   onTestFinished(() => served.close());
   const { explored } = await inNode;
   expect(await finished<string>(served.url)).toBe((explored as { shards: string }).shards);
+});
+
+it('esbuild bundles both entries for Node, too, and they run there', async () => {
+  project.write(
+    'node.js',
+    `import { report } from './report.js';\nconsole.log(JSON.stringify(await report('simulation')));\n`,
+  );
+  const { folder, complaints } = await bundleForNode(project, 'node.js');
+  expect(complaints).toEqual([]);
+  const { stdout } = await promisify(execFile)(process.execPath, [`${folder}/program.mjs`]);
+  const { memory, explored } = await inNode;
+  expect(JSON.parse(stdout)).toMatchObject({ memory, explored });
 });

@@ -77,20 +77,39 @@ export const BUNDLERS: Readonly<Record<string, (project: Project, entry: string,
 
   async webpack({ folder: root }, entry, to = 'dist-webpack') {
     const folder = path.join(root, to);
-    const compiler = webpack({
+    const bundle = await runWebpack(folder, {
       mode: 'production',
       context: root,
       entry: `./${entry}`,
       output: { path: folder, filename: 'page.js' },
     });
-    const stats = await new Promise<webpack.Stats>((resolve, reject) => {
-      compiler.run((error, made) => (made === undefined ? reject(error ?? new Error('no stats')) : resolve(made)));
-    });
-    if (!stats.hasErrors()) writeFileSync(path.join(folder, 'index.html'), html('./page.js'));
-    const { errors = [], warnings = [] } = stats.toJson({ errors: true, warnings: true });
-    return { folder, complaints: [...errors, ...warnings].map(({ message }) => message) };
+    if (bundle.complaints.length === 0) writeFileSync(path.join(folder, 'index.html'), html('./page.js'));
+    return bundle;
   },
 };
+
+/** For Node, as a server is bundled: with the kernel backend, whose addon stays where it is installed. */
+export async function bundleForNode({ folder: root }: Project, entry: string): Promise<Bundle> {
+  const folder = path.join(root, 'dist-node');
+  const { warnings } = await esbuild({
+    entryPoints: [path.join(root, entry)],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    outfile: path.join(folder, 'program.mjs'),
+    logLevel: 'silent',
+  });
+  return { folder, complaints: warnings.map(({ text }) => text) };
+}
+
+async function runWebpack(folder: string, configuration: webpack.Configuration): Promise<Bundle> {
+  const compiler = webpack(configuration);
+  const stats = await new Promise<webpack.Stats>((resolve, reject) => {
+    compiler.run((error, made) => (made === undefined ? reject(error ?? new Error('no stats')) : resolve(made)));
+  });
+  const { errors = [], warnings = [] } = stats.toJson({ errors: true, warnings: true });
+  return { folder, complaints: [...errors, ...warnings].map(({ message }) => message) };
+}
 
 /** Vite's server for development, which bundles only what the page depends on. */
 export async function serveByVite({ folder: root }: Project): Promise<Served & { readonly complaints: string[] }> {
