@@ -37,11 +37,24 @@ export default tseslint.config(
       ],
     },
   },
-  { files: ['lib/*.ts'], ignores: ['lib/open.ts'], rules: restricted(BACKENDS, TOOLS) },
-  { files: ['lib/open.ts'], rules: restricted(TOOLS) },
+  { files: ['lib/*.ts'], ignores: ['lib/open.ts'], rules: restricted(BACKENDS, TOOLS, NODE) },
+  { files: ['lib/open.ts'], rules: restricted(TOOLS, NODE) },
   { files: ['lib/kernel/*.ts'], rules: restricted(outward('\\.\\./'), TOOLS) },
   { files: ['lib/simulation/*.ts'], rules: restricted(outward('\\.\\./'), TOOLS, NODE) },
   { files: ['lib/simulation/*/*.ts'], rules: restricted(outward('\\.\\./\\.\\./'), TOOLS, NODE) },
+  // What a browser loads finds Node's own globals by globalThis, if at all: package.json's imports keep the rest from it.
+  {
+    files: ['lib/**/*.ts'],
+    ignores: ['lib/kernel/**', 'lib/explore/threads.ts', 'lib/explore/worker.ts'],
+    rules: {
+      'no-restricted-globals': ['error', 'process', 'Buffer', 'global', 'require', 'setImmediate', 'clearImmediate'],
+    },
+  },
+  {
+    files: ['lib/explore/**/*.ts'],
+    ignores: ['lib/explore/threads.ts', 'lib/explore/worker.ts'],
+    rules: restricted(TOOLS, { ...NODE, message: 'The explorer runs in a browser too.' }),
+  },
   {
     files: ['**/*.js', '**/*.mjs'],
     extends: [tseslint.configs.disableTypeChecked],

@@ -22,7 +22,7 @@ import {
 
 const PAGES = 4;
 
-/** A driver with a page table of its own: hmm.rst in TypeScript, the same on both backends. */
+/** A driver with a page table of its own: the kernel's hmm.rst, ported to TypeScript, the same on both backends. */
 class Driver {
   readonly table = new DriverPageTable();
   readonly #hmm: Hmm;
@@ -31,16 +31,20 @@ class Driver {
 
   constructor(hmm: Hmm) {
     this.#hmm = hmm;
-    this.#lock = hmm.createLock();
+    this.#lock = hmm.createLock({ name: 'page table' });
   }
 
   async attach(space: AddressSpace, start: number, length: number): Promise<void> {
     this.#notifier = await space.insertIntervalNotifier(start, length, {
       invalidate: async (range, sequence) => {
-        // The process waits in its system call until this has returned.
-        await this.#lock.run(() => this.table.invalidate(range.start, range.end));
+        // The process waits in its system call until this has returned. The OOM reaper may not wait: it comes again.
+        if (range.blockable) await this.#lock.acquire();
+        else if (this.#lock.tryAcquire() === null) return false;
+        this.table.invalidate(range.start, range.end);
+        this.#lock.release();
         const where = range.event === 'release' ? 'everything' : `${hex(range.start)}..${hex(range.end)}`;
         console.log(`     invalidate  ${range.event.padEnd(15)} ${where}  sequence ${sequence}`);
+        return true;
       },
     });
   }
@@ -61,7 +65,7 @@ class Driver {
         this.table.update(start, range.pfns);
         return;
       } finally {
-        held[Symbol.dispose]();
+        held.release();
       }
     }
   }

@@ -40,8 +40,11 @@ export interface Backend {
   readonly features: Features;
   readonly devices: readonly DeviceInfo[];
   createAddressSpace(): Promise<BackendAddressSpace>;
-  /** A lock for a driver's page table, whose waiting the backend's scheduler sees. First come, first served. */
-  createLock(): BackendLock;
+  /**
+   * A lock for a driver's page table, whose waiting the backend's scheduler sees. First come, first served.
+   * @param name what reports of the explorer call it
+   */
+  createLock(name: string): BackendLock;
   /** Pages of the device's memory that are in use, by whatever process; 0 for a device that has none. */
   deviceUsage(device: number): MaybePromise<number>;
   /**
@@ -56,6 +59,8 @@ export interface Backend {
 export interface BackendLock {
   /** Not recursive: whoever holds it and acquires it again waits for itself. */
   acquire(): Promise<void>;
+  /** mutex_trylock: never waits. True if the caller has the lock now. */
+  tryAcquire(): boolean;
   /** Throws HmmError EINVAL if it is not held, ETIMEDOUT if an invalidation took it away meanwhile. */
   release(): void;
 }

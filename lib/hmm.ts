@@ -1,7 +1,7 @@
 import { AddressSpace } from './address-space.js';
 import type { Backend, BackendAddressSpace, Features } from './backend.js';
 import { Device } from './device.js';
-import { Lock } from './lock.js';
+import { Lock, type LockOptions } from './lock.js';
 import { LoopShare } from './loop-share.js';
 import { HmmRange } from './range.js';
 import { SESSION, checkSession, closedError, type Session } from './session.js';
@@ -47,9 +47,12 @@ export class Hmm implements AsyncDisposable {
   }
 
   /** A lock for a driver's own page table: what its invalidate() and its retry loop take. */
-  createLock(): Lock {
+  createLock(options: LockOptions = {}): Lock {
+    checkKeys(options, 'options', ['name'] satisfies (keyof LockOptions)[]);
+    const name: unknown = orElse(options.name, 'driver lock');
+    if (typeof name !== 'string' || name === '') throw new TypeError('options.name must be a string that is not empty');
     this.#check('createLock');
-    return new Lock(this.#session.backend.createLock());
+    return new Lock(this.#session.backend.createLock(name), name);
   }
 
   /**

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** node-hmm: mirror a process's address space as a device driver does, on Linux HMM or on a simulation of it. */
 export { openHmm, type OpenHmmOptions } from './open.js';
 export type { SimulatedDevice } from './simulated-devices.js';
@@ -11,7 +12,7 @@ export type { PfnFormat } from './pfn-format.js';
 export { Mirror, type DevicePageTable, type MirrorEvent, type MirrorPopulateOptions } from './mirror.js';
 export type { PageState } from './page-state.js';
 export { DriverPageTable } from './driver-page-table.js';
-export { Lock } from './lock.js';
+export { Lock, type Held, type LockOptions } from './lock.js';
 export { HmmError, type HmmErrorCode } from './errors.js';
 export type { Scheduler, TaskView } from './scheduler.js';
 export type { DeviceKind, Features, InvalidationEvent, OperationResult } from './backend.js';

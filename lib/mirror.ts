@@ -88,7 +88,7 @@ export class Mirror implements AsyncDisposable {
     this.#backend = backend;
     this.#queue = queue;
     this.notifier = new IntervalNotifier(space, backend.notifier, null);
-    this.updateLock = new Lock(backend.updateLock);
+    this.updateLock = new Lock(backend.updateLock, 'update lock of a mirror', () => void this.#open('lock'));
     this.pageTable = {
       get: async (address) => {
         const { pageSize } = this[SESSION].backend;

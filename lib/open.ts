@@ -61,8 +61,8 @@ export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
   }
 
   if (choice === 'kernel' || (choice === 'auto' && !simulationOnly)) {
-    // Loaded only here, so that a browser, which has no addon to load, never asks for it.
-    const { kernelAvailability, openKernel } = await import('./kernel/index.js');
+    // By the name of package.json's `imports`: in a browser, which has no kernel, it is kernel/browser.js.
+    const { kernelAvailability, openKernel } = await import('#kernel-backend');
     const availability = kernelAvailability(device);
     if (availability.available) {
       return new Hmm(await openKernel(definedOnly({ device, callbackTimeout })), 'the kernel module is loaded');

@@ -68,6 +68,7 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
   #violation: Violation | null = null;
   #before: readonly Schedule[] = [];
   #failure: { error: unknown } | null = null;
+  #lockOrder: LockOrder | null = null;
 
   constructor(strategy: Scheduler, options: ExecutionOptions) {
     this.#strategy = strategy;
@@ -84,7 +85,7 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
   get scheduler(): MachineScheduler {
     const { engine } = this;
     if (this.#options.oracle) {
-      engine.locks ??= new LockOrder(this.#options.locks, {
+      engine.locks = this.#lockOrder ??= new LockOrder(this.#options.locks, {
         thread: () => engine.thread,
         describe: () => `'${this.#nameOf(engine.thread)}' in ${engine.current?.name ?? 'its own code'}`,
         schedule: () => this.schedule,
@@ -279,6 +280,7 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
 
   /** What the oracle, or an observer in the middle of the step, has found. */
   #look(step: StepView): ViolationError | null {
+    this.#lockOrder?.stepped();
     if (this.#violation !== null) return new ViolationError(this.#violation);
     // What reads cannot break anything that held before.
     if (!this.#options.oracle || this.engine.machines.length === 0) return null;

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** node-hmm/explore: every interleaving of kernel, driver and CPU, on the simulation. */
 export { explore, replay } from './explore.js';
 export {

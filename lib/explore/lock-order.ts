@@ -82,6 +82,8 @@ export class LockOrder implements LockObserver {
   /** Locks of each kind, by the thread that made them. */
   readonly #counts = new Map<number, Map<string, number>>();
   readonly #held = new Map<number, Held[]>();
+  /** Callbacks that must not wait and have returned a promise in this step. */
+  readonly #unsettled: { readonly event: string; readonly settled: () => boolean }[] = [];
   /** What this execution has added. */
   readonly #own = new Set<LockEdge>();
 
@@ -110,6 +112,11 @@ export class LockOrder implements LockObserver {
 
   acquired(lock: object, kind: string): void {
     this.acquiring(lock, kind);
+    this.tried(lock, kind);
+  }
+
+  /** As in lockdep, a trylock is never the second lock of an order, but can be the first. */
+  tried(lock: object, kind: string): void {
     const thread = this.#host.thread();
     if (thread < 0) return;
     const entry = { lock, name: this.#names.get(lock) ?? kind };
@@ -125,7 +132,17 @@ export class LockOrder implements LockObserver {
     for (const held of this.#held.values()) if (remove(held, lock)) return;
   }
 
-  mustNotSleep(event: string): void {
+  mustNotSleep(event: string, settled: () => boolean): void {
+    this.#unsettled.push({ event, settled });
+  }
+
+  /** After a step, and what the program's code has done in answer to it: a callback that still has not answered waits. */
+  stepped(): void {
+    if (this.#unsettled.length === 0) return;
+    for (const { event, settled } of this.#unsettled.splice(0)) if (!settled()) this.#sleeps(event);
+  }
+
+  #sleeps(event: string): void {
     const message = `invalidate('${event}') waits, though the invalidation is not blockable: it may be the OOM reaper’s, and must be answered at once, with false if need be`;
     this.#host.report({ kind: 'blocking-callback', message }, []);
   }

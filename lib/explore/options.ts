@@ -22,7 +22,7 @@ export interface ExploreOptions {
   readonly depth?: number;
   /** Random and PCT. Default 0. */
   readonly seed?: number;
-  /** After so many executions the result is incomplete. Default: no limit. */
+  /** After this many executions the result is incomplete. Default: no limit. */
   readonly maxExecutions?: number;
   /** Steps of one execution; a longer one makes the result incomplete. Default 10000. */
   readonly maxSteps?: number;

@@ -1,6 +1,6 @@
-/** The other side of workers.ts: a thread that explores the parts that it is given. */
+/** The other side of threads.ts: a thread that explores the parts that it is given. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { loadScenario, tallyPart, type WorkerAnswer, type WorkerTask } from './workers.js';
+import { loadScenario, tallyPart, type WorkerAnswer, type WorkerTask } from './threads.js';
 import type { Prefix } from './schedulers/exhaustive.js';
 
 const { source, settings } = workerData as WorkerTask;

@@ -266,6 +266,15 @@ export class DeviceContext {
     return this.#post(this.#native.lockAsync()).then((reply) => check(reply.errno, 'lock'));
   }
 
+  /** False: it is not free, or an invalidation has the mutex under it at this moment. */
+  tryLock(id: number): boolean {
+    this.#head('lock', id, 0);
+    const errno = this.#native.lock();
+    if (errno === ERRNO.EAGAIN) return false;
+    check(errno, 'lock');
+    return true;
+  }
+
   unlock(id: number): void {
     this.#head('unlock', id, 0);
     check(this.#native.unlock(), 'unlock');

@@ -15,6 +15,12 @@ export class FairLock implements BackendLock {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  tryAcquire(): boolean {
+    if (this.#held) return false;
+    this.#held = true;
+    return true;
+  }
+
   /** Hands the lock to the one that has waited longest, if any: nobody can get in between. */
   release(): void {
     if (!this.#held) throw new HmmError('EINVAL', 'unlock', 'the lock is not held');
@@ -31,11 +37,14 @@ export class FairLock implements BackendLock {
 export class UpdateLock implements BackendLock {
   readonly #queue = new FairLock();
   readonly #lock: () => Promise<void>;
+  readonly #tryLock: () => boolean;
   readonly #unlock: () => void;
   #held = false;
 
-  constructor(lock: () => Promise<void>, unlock: () => void) {
+  /** @param tryLock false: the module's lock is not free */
+  constructor(lock: () => Promise<void>, tryLock: () => boolean, unlock: () => void) {
     this.#lock = lock;
+    this.#tryLock = tryLock;
     this.#unlock = unlock;
   }
 
@@ -52,6 +61,16 @@ export class UpdateLock implements BackendLock {
       throw error;
     }
     this.#held = true;
+  }
+
+  tryAcquire(): boolean {
+    if (!this.#queue.tryAcquire()) return false;
+    try {
+      this.#held = this.#tryLock();
+    } finally {
+      if (!this.#held) this.#queue.release();
+    }
+    return this.#held;
   }
 
   release(): void {

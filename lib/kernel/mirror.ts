@@ -28,6 +28,7 @@ export class KernelMirror implements BackendMirror {
     this.#id = id;
     this.#lock = new UpdateLock(
       () => this.#acquire(),
+      () => this.#tryAcquire(),
       () => this.#release(),
     );
   }
@@ -90,6 +91,13 @@ export class KernelMirror implements BackendMirror {
     if (!this.#space.closing) return;
     this.#release();
     throw new HmmError('ERR_HMM_CLOSED', 'lock');
+  }
+
+  #tryAcquire(): boolean {
+    if (this.#space.closing) throw new HmmError('ERR_HMM_CLOSED', 'lock');
+    if (!this.#context.tryLock(this.#id)) return false;
+    this.#space.lockers.add(this);
+    return true;
   }
 
   #release(): void {

@@ -217,6 +217,7 @@ export class AddressSpace implements BackendAddressSpace {
   }
 
   async #close(): Promise<void> {
+    for (const mirror of this.mirrors) mirror.updateLock.close();
     await this.exit();
     await Promise.all([...this.#notifiers].map((notifier) => notifier.remove()));
     for (const file of this.#files.splice(0)) file.release();

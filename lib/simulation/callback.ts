@@ -29,7 +29,6 @@ export class CallbackOps implements IntervalNotifierOps {
     const { engine } = this.#machine;
     engine.enterCallback();
     const outcome = this.#sink.invalidate(event);
-    if (typeof outcome !== 'boolean' && !event.blockable) engine.locks?.mustNotSleep(event.event);
     if (typeof outcome !== 'boolean') return this.#await(outcome, range, event);
     if (!outcome) range.refused = true;
     // The real kernel would not have waited, not even for an answer that comes at once.
@@ -47,6 +46,7 @@ export class CallbackOps implements IntervalNotifierOps {
     const { engine, callbackTimeout } = this.#machine;
     const wait = new Wait(engine, 'invalidate');
     let answered = false;
+    if (!event.blockable) engine.locks?.mustNotSleep(event.event, () => answered);
     void outcome.then((accepted) => {
       answered = true;
       if (!accepted) range.refused = true;

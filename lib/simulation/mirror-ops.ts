@@ -36,6 +36,11 @@ export class MirrorOps implements IntervalNotifierOps {
   }
 
   invalidate(range: NotifierRange, sequence: number): Routine<void> | null {
+    // The kernel tries again later. Nothing has changed, and nobody is told.
+    if (range.blockable === false && this.updateLock.busy) {
+      range.refused = true;
+      return null;
+    }
     const waiting = this.updateLock.beginInvalidation(range, this.#mm.machine.callbackTimeout);
     if (waiting !== null) return this.#invalidateAfter(waiting, range, sequence);
     this.#invalidateLocked(range, sequence);

@@ -204,7 +204,7 @@ function* mapHugetlb(mm: Mm, start: number, length: number, flags: number): Rout
   if (backing === null) {
     // What the file's mmap() might have mapped is undone (unmap_region), although it was nothing.
     yield* mm.invalidateEnd(yield* mm.invalidateStart('unmap', start, start + length));
-    refuse('ENOMEM', 'mmap', 'the pool has not so many huge pages');
+    refuse('ENOMEM', 'mmap', 'the pool does not have this many huge pages');
   }
   const { file, reservation } = backing;
   // MAP_LOCKED populates it; but there is nothing to lock.

@@ -110,8 +110,8 @@ export class Simulation implements Backend, SpaceOwner {
     return Promise.resolve(this.adopt(new Mm(this.machine)));
   }
 
-  createLock(): BackendLock {
-    return new DriverLock(this.machine.engine);
+  createLock(name: string): BackendLock {
+    return new DriverLock(this.machine.engine, name);
   }
 
   deviceUsage(device: number): number {
@@ -158,13 +158,18 @@ class DriverLock implements BackendLock {
   readonly #engine: Engine;
   readonly #mutex: Mutex;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, name: string) {
     this.#engine = engine;
-    this.#mutex = new Mutex(engine, 'driver lock');
+    this.#mutex = new Mutex(engine, name);
   }
 
   async acquire(): Promise<void> {
     await this.#engine.start('lock', this.#mutex.acquire(), 0);
+  }
+
+  tryAcquire(): boolean {
+    this.#engine.touch(writes(LOCKS));
+    return this.#mutex.trylock();
   }
 
   release(): void {

@@ -21,6 +21,8 @@ export class UpdateLock implements BackendLock {
   /** Invalidations that wait for the holder; nobody is given the lock before them. */
   readonly #invalidations: Wait[] = [];
   #removed = false;
+  /** The address space is being closed: nobody may take the lock any more. */
+  #closing = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -32,8 +34,22 @@ export class UpdateLock implements BackendLock {
     return this.#state === 'held';
   }
 
+  /** Whether an invalidation would have to wait. */
+  get busy(): boolean {
+    return this.#state === 'held' && !this.#removed;
+  }
+
   async acquire(): Promise<void> {
     await this.#engine.start('lock', this.#acquire(), 0);
+  }
+
+  tryAcquire(): boolean {
+    this.#engine.touch(writes(LOCKS));
+    this.#checkTakeable();
+    if (this.#state !== 'free' || this.#queue.length > 0 || this.#invalidations.length > 0) return false;
+    this.#state = 'held';
+    this.#engine.locks?.tried(this, KIND);
+    return true;
   }
 
   release(): void {
@@ -62,7 +78,16 @@ export class UpdateLock implements BackendLock {
    */
   beginInvalidation(range: NotifierRange, timeout: number | null): Routine<void> | null {
     this.#engine.locks?.acquiring(this, KIND);
-    return this.#state === 'held' && !this.#removed ? this.#beginInvalidation(range, timeout) : null;
+    return this.busy ? this.#beginInvalidation(range, timeout) : null;
+  }
+
+  /** Releases what a program holds, so that the end of its process need not wait; who waits for it gets ERR_HMM_CLOSED. */
+  close(): void {
+    this.#engine.touch(writes(LOCKS));
+    if (this.#state !== 'free') this.#engine.locks?.released(this);
+    this.#state = 'free';
+    this.#closing = true;
+    this.#changed();
   }
 
   /** Nobody will wait any more: whoever does now gets ENOENT. */
@@ -73,7 +98,7 @@ export class UpdateLock implements BackendLock {
 
   *#acquire(): Routine<void> {
     if (this.#engine.preemptive) yield 'mutex_lock';
-    this.#checkRemoved();
+    this.#checkTakeable();
     this.#engine.locks?.acquiring(this, KIND);
     if (this.#state === 'free' && this.#queue.length === 0 && this.#invalidations.length === 0) {
       this.#state = 'held';
@@ -81,7 +106,7 @@ export class UpdateLock implements BackendLock {
       return;
     }
     yield* this.#wait(true);
-    this.#checkRemoved();
+    this.#checkTakeable();
     this.#engine.locks?.acquired(this, KIND);
   }
 
@@ -112,7 +137,7 @@ export class UpdateLock implements BackendLock {
   }
 
   #changed(): void {
-    if (this.#removed) {
+    if (this.#removed || this.#closing) {
       for (const { wait } of this.#queue.splice(0)) wait.settle();
       for (const wait of this.#invalidations) wait.settle();
       return;
@@ -126,6 +151,11 @@ export class UpdateLock implements BackendLock {
       next.wait.settle();
       if (next.acquires) return;
     }
+  }
+
+  #checkTakeable(): void {
+    if (this.#closing) throw new HmmError('ERR_HMM_CLOSED', 'lock', 'the address space has been closed');
+    this.#checkRemoved();
   }
 
   #checkRemoved(): void {

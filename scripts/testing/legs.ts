@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 
-import { KERNELS } from '../vm/kernels.js';
+import { DEFAULT_KERNEL, KERNELS } from '../vm/kernels.js';
 import { runFuzzLeg } from './fuzz-leg.js';
 import type { Leg } from './leg.js';
 import { runPlantedLeg } from './planted-leg.js';
@@ -60,6 +60,17 @@ const fuzzLegs: readonly Leg[] = KERNELS.filter(({ slowness }) => slowness === 1
   return { name, kernel, main: false, run: (context) => runFuzzLeg(name, kernel, context) };
 });
 
+/** Bundles in the distribution's browser; and all that the documents say can be run, with the machines that they boot. */
+const documentLegs: readonly Leg[] = [
+  { name: 'browser', main: false, run: ({ output }) => runVitest('browser', { folders: ['test/browser'] }, output) },
+  {
+    name: 'documents',
+    kernel: DEFAULT_KERNEL,
+    main: false,
+    run: ({ output }) => runVitest('documents', { folders: ['test/docs'], env: { HMM_TEST_BOOT: '1' } }, output),
+  },
+];
+
 /** The longest first, where the order is free: two legs run at a time, and none should be left alone at the end. */
 export const LEGS: readonly Leg[] = [
   ...hostLegs,
@@ -67,6 +78,7 @@ export const LEGS: readonly Leg[] = [
   searches,
   ...simulationLegs,
   ...kernelLegs.filter(({ main }) => !main),
+  ...documentLegs,
   ...fuzzLegs,
   { name: 'stress', kernel: CHECKERS, main: false, run: (context) => runStressLeg('stress', CHECKERS, context) },
   {

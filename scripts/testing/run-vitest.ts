@@ -14,6 +14,8 @@ export interface VitestRun {
   readonly folders: readonly string[];
   /** HMM_TEST_TARGET: where the conformance suite runs. */
   readonly target?: string;
+  /** More of the environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Test files run at the same time, on as many threads as there are processors. Default: one after the other. */
   readonly parallel?: boolean;
 }
@@ -63,7 +65,7 @@ export async function withReportFolder<T>(use: (folder: string) => Promise<T>): 
 
 /** Runs tests on this machine. */
 export async function runVitest(leg: string, run: VitestRun, output: LegOutput): Promise<LegResult> {
-  const { folders, target, parallel = false } = run;
+  const { folders, target, env, parallel = false } = run;
   return await withReportFolder(async (folder) => {
     const report = path.join(folder, 'report.json');
     const [program, ...args] = vitestCommand([...(parallel ? PARALLEL : []), ...folders], report);
@@ -74,6 +76,7 @@ export async function runVitest(leg: string, run: VitestRun, output: LegOutput):
         // The pipe is ours: what it carries is shown where our own output goes.
         ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}),
         ...(target === undefined ? {} : { HMM_TEST_TARGET: target }),
+        ...env,
       },
     });
     child.stdout.on('data', output);

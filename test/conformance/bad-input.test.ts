@@ -144,6 +144,11 @@ const shapes: readonly [string, Call, readonly unknown[]][] = [
   ],
   ['openHmm devices of a kernel', (_, bad) => openHmm({ backend: 'kernel', devices: bad }), [[]]],
   ['openHmm device of a simulation', (_, bad) => openHmm({ device: '/dev/x', devices: bad }), [[]]],
+  [
+    'createLock options',
+    ({ hmm }, bad) => hmm.createLock(bad),
+    [null, 5, 'pt', { nam: 'pt' }, { name: 5 }, { name: '' }],
+  ],
   ['Lock critical section', ({ hmm }, bad) => hmm.createLock().run(bad), [undefined, 5]],
 ];
 

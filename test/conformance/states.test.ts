@@ -100,6 +100,13 @@ const operations: readonly [string, (objects: Objects) => unknown, readonly stri
     [EXCLUSIVE, C, EXCLUSIVE_EFAULT, C, C],
   ],
   ['mirror.atomicAdd', ({ mirror }) => mirror.atomicAdd(BASE, 1n), [EXCLUSIVE, C, EXCLUSIVE_EFAULT, C, C]],
+  [
+    'mirror.updateLock.acquire',
+    async ({ mirror }) => (await mirror.updateLock.acquire()).release(),
+    ['ok', C, 'ok', C, C],
+  ],
+  ['mirror.updateLock.tryAcquire', ({ mirror }) => mirror.updateLock.tryAcquire()!.release(), ['ok', C, 'ok', C, C]],
+  ['mirror.updateLock.run', ({ mirror }) => mirror.updateLock.run(() => 5), ['ok', C, 'ok', C, C]],
   ['mirror.takeEvents', ({ mirror }) => mirror.takeEvents(), ['ok', 'ok', 'ok', 'ok', 'ok']],
   ['mirror.remove', ({ mirror }) => mirror.remove(), ['ok', C, 'ok', C, C]],
   ['mirror dispose', ({ mirror }) => mirror[Symbol.asyncDispose](), ['ok', 'ok', 'ok', 'ok', 'ok']],

@@ -37,131 +37,158 @@ const adviceNames = Object.entries(hmm).filter(([name]) => /^MADV_(?!(UN)?MERGEA
 
 export const ROWS: readonly Row[] = [
   {
-    name: '§1.0 straddle CLEAR of a block',
+    name: 'invalidations: straddle CLEAR of a block',
     met: (s, l) =>
       ['munmap', 'mprotect', 'madvise', 'mmap', 'mremap'].includes(s.op) &&
       cleared(l).some(block) &&
       !advised(s, hmm.MADV_DONTNEED, hmm.MADV_FREE, hmm.MADV_COLLAPSE),
   },
-  { name: '§1.0 nested events, one sequence', met: (_, l) => nested(l) },
-  { name: '§1.1 munmap: UNMAP', met: (s, l) => s.op === 'munmap' && events(l, /unmap/).length > 0 },
+  { name: 'invalidations: nested events, one sequence', met: (_, l) => nested(l) },
+  { name: 'invalidations: munmap: UNMAP', met: (s, l) => s.op === 'munmap' && events(l, /unmap/).length > 0 },
   {
-    name: '§1.1 munmap of nothing',
+    name: 'invalidations: munmap of nothing',
     met: (s, l) => s.op === 'munmap' && answers(l, 'ok') && events(l, /unmap/).length === 0,
   },
-  { name: '§1.1 mmap over a mapping: UNMAP', met: (s, l) => s.op === 'mmap' && events(l, /unmap/).length > 0 },
-  { name: '§1.1 mremap: two UNMAPs', met: (s, l) => s.op === 'mremap' && events(l, /unmap/).length >= 2 },
   {
-    name: '§1.1 MREMAP_DONTUNMAP',
+    name: 'invalidations: mmap over a mapping: UNMAP',
+    met: (s, l) => s.op === 'mmap' && events(l, /unmap/).length > 0,
+  },
+  { name: 'invalidations: mremap: two UNMAPs', met: (s, l) => s.op === 'mremap' && events(l, /unmap/).length >= 2 },
+  {
+    name: 'invalidations: MREMAP_DONTUNMAP',
     met: (s, l) => s.op === 'mremap' && (s.flags & hmm.MREMAP_DONTUNMAP) !== 0 && answers(l, '+'),
   },
   {
-    name: '§1.1 mremap in place, grown',
+    name: 'invalidations: mremap in place, grown',
     met: (s, l) => s.op === 'mremap' && s.newLength > s.length && s.to === undefined && answers(l, '+'),
   },
   {
-    name: '§1.1 mremap in place, shrunk',
+    name: 'invalidations: mremap in place, shrunk',
     met: (s, l) => s.op === 'mremap' && s.newLength < s.length && s.to === undefined && answers(l, '+'),
   },
-  { name: '§1.1 exit: RELEASE, UNMAP', met: (s, l) => s.op === 'exit' && has(l, /^p\d release first\.\.last/) },
   {
-    name: '§1.2 mprotect: PROTECTION_VMA',
+    name: 'invalidations: exit: RELEASE, UNMAP',
+    met: (s, l) => s.op === 'exit' && has(l, /^p\d release first\.\.last/),
+  },
+  {
+    name: 'invalidations: mprotect: PROTECTION_VMA',
     met: (s, l) => s.op === 'mprotect' && events(l, /protection-vma/).length === 1,
   },
-  { name: '§1.2 mprotect: two of them', met: (s, l) => s.op === 'mprotect' && events(l, /protection-vma/).length > 1 },
   {
-    name: '§1.2 mprotect without a table: none',
+    name: 'invalidations: mprotect: two of them',
+    met: (s, l) => s.op === 'mprotect' && events(l, /protection-vma/).length > 1,
+  },
+  {
+    name: 'invalidations: mprotect without a table: none',
     met: (s, l) => s.op === 'mprotect' && answers(l, 'ok') && events(l, /protection-vma/).length === 0,
   },
   ...adviceNames.flatMap(([name, advice]) => [
-    { name: `§1.3 ${name}: done`, met: (s: Step, l: readonly string[]) => advised(s, advice) && answers(l, 'ok') },
-    { name: `§1.3 ${name}: refused`, met: (s: Step, l: readonly string[]) => advised(s, advice) && has(l, /^= E/) },
+    {
+      name: `invalidations: ${name}: done`,
+      met: (s: Step, l: readonly string[]) => advised(s, advice) && answers(l, 'ok'),
+    },
+    {
+      name: `invalidations: ${name}: refused`,
+      met: (s: Step, l: readonly string[]) => advised(s, advice) && has(l, /^= E/),
+    },
   ]),
   {
-    name: '§1.3 MADV_FREE drops pages (PAGEOUT)',
+    name: 'invalidations: MADV_FREE drops pages (PAGEOUT)',
     met: (s, l) => advised(s, hmm.MADV_PAGEOUT) && cleared(l).length > 0,
   },
-  { name: '§1.3 truncate: CLEAR twice', met: (s, l) => s.op === 'truncate' && cleared(l).length >= 2 },
-  { name: '§1.3 punch hole: CLEAR', met: (s, l) => s.op === 'punch' && cleared(l).length > 0 },
+  { name: 'invalidations: truncate: CLEAR twice', met: (s, l) => s.op === 'truncate' && cleared(l).length >= 2 },
+  { name: 'invalidations: punch hole: CLEAR', met: (s, l) => s.op === 'punch' && cleared(l).length > 0 },
   {
-    name: '§1.3 a file change seen by two processes',
+    name: 'invalidations: a file change seen by two processes',
     met: (s, l) =>
       (s.op === 'punch' || s.op === 'truncate' || advised(s, hmm.MADV_REMOVE)) &&
       has(l, /^p0 clear/) &&
       has(l, /^p[123] clear/),
   },
   {
-    name: '§1.4 write fault: copy, CLEAR of a page',
+    name: 'invalidations: write fault: copy, CLEAR of a page',
     met: (s, l) => s.op === 'write' && cleared(l).some((e) => !block(e)),
   },
   {
-    name: '§1.4 write fault: no event',
+    name: 'invalidations: write fault: no event',
     met: (s, l) => s.op === 'write' && answers(l, 'ok') && has(l, /^p\d has/) && cleared(l).length === 0,
   },
   {
-    name: '§1.4 write to a huge zero page or shared huge page',
+    name: 'invalidations: write to a huge zero page or shared huge page',
     met: (s, l) => s.op === 'write' && cleared(l).some(block) && cleared(l).length >= 2,
   },
-  { name: '§1.4 fork: PROTECTION_PAGE', met: (s, l) => s.op === 'fork' && events(l, /protection-page/).length > 0 },
   {
-    name: '§1.4 fork: none',
+    name: 'invalidations: fork: PROTECTION_PAGE',
+    met: (s, l) => s.op === 'fork' && events(l, /protection-page/).length > 0,
+  },
+  {
+    name: 'invalidations: fork: none',
     met: (s, l) => s.op === 'fork' && answers(l, 'ok') && events(l, /protection-page/).length === 0,
   },
   {
-    name: '§1.6 hugetlb: mapped',
+    name: 'invalidations: hugetlb: mapped',
     met: (s, l) => s.op === 'mmap' && s.backing.startsWith('hugetlb') && answers(l, '+'),
   },
-  { name: '§2 reaction inside a callback', met: (_, l) => has(l, /in the callback/) },
-  { name: '§2 a deferred insert', met: (_, l) => has(l, /in the callback: insert n\d: ok/) },
-  { name: '§2 a deferred remove', met: (_, l) => has(l, /begun in the callback: remove n\d: ok/) },
-  { name: '§2 a read_begin that waits', met: (_, l) => has(l, /begun in the callback: begin n\d: ok/) },
-  { name: '§2 read_retry: true', met: (s, l) => s.op === 'retry' && answers(l, 'true') },
-  { name: '§2 read_retry: false', met: (s, l) => s.op === 'retry' && answers(l, 'false') },
-  { name: '§2 insert: EOVERFLOW', met: (s, l) => s.op === 'insert' && answers(l, 'EOVERFLOW') },
-  ...answerRows('fault', 'ok', 'EBUSY', 'EFAULT', 'EPERM', 'EINVAL').map((row) => ({ ...row, name: `§3 ${row.name}` })),
-  { name: '§3 fault: huge', met: (s, l) => s.op === 'fault' && has(l, /^= ok.* o9/) },
+  { name: 'notifiers: reaction inside a callback', met: (_, l) => has(l, /in the callback/) },
+  { name: 'notifiers: a deferred insert', met: (_, l) => has(l, /in the callback: insert n\d: ok/) },
+  { name: 'notifiers: a deferred remove', met: (_, l) => has(l, /begun in the callback: remove n\d: ok/) },
+  { name: 'notifiers: a read_begin that waits', met: (_, l) => has(l, /begun in the callback: begin n\d: ok/) },
+  { name: 'notifiers: read_retry: true', met: (s, l) => s.op === 'retry' && answers(l, 'true') },
+  { name: 'notifiers: read_retry: false', met: (s, l) => s.op === 'retry' && answers(l, 'false') },
+  { name: 'notifiers: insert: EOVERFLOW', met: (s, l) => s.op === 'insert' && answers(l, 'EOVERFLOW') },
+  ...answerRows('fault', 'ok', 'EBUSY', 'EFAULT', 'EPERM', 'EINVAL').map((row) => ({
+    ...row,
+    name: `hmm_range_fault: ${row.name}`,
+  })),
+  { name: 'hmm_range_fault: fault: huge', met: (s, l) => s.op === 'fault' && has(l, /^= ok.* o9/) },
   {
-    name: '§3 fault: a request kept from outputs (mask)',
+    name: 'hmm_range_fault: fault: a request kept from outputs (mask)',
     met: (s, l) => s.op === 'fault' && s.mask !== 'none' && answers(l, 'ok'),
   },
   {
-    name: '§3 fault: own CLEAR, so EBUSY',
+    name: 'hmm_range_fault: fault: own CLEAR, so EBUSY',
     met: (s, l) => s.op === 'fault' && s.fresh && answers(l, 'EBUSY') && cleared(l).length > 0,
   },
-  { name: '§3 driver: ESTALE', met: (s, l) => s.op === 'driver' && answers(l, 'ESTALE') },
+  { name: 'hmm_range_fault: driver: ESTALE', met: (s, l) => s.op === 'driver' && answers(l, 'ESTALE') },
   {
-    name: '§4 migrated to the device',
+    name: 'migration: migrated to the device',
     met: (s, l) => s.op === 'to-device' && /= [1-9]/.test(l.find((x) => x.startsWith('= ')) ?? ''),
   },
   {
-    name: '§4 migrated to the system',
+    name: 'migration: migrated to the system',
     met: (s, l) => s.op === 'to-system' && /= [1-9]/.test(l.find((x) => x.startsWith('= ')) ?? ''),
   },
   {
-    name: '§4 a CPU faults a device page back',
+    name: 'migration: a CPU faults a device page back',
     met: (s, l) => (s.op === 'read' || s.op === 'write') && events(l, /migrate/).length > 0,
   },
-  { name: '§4 a huge page is split for migration', met: (s, l) => s.op === 'to-device' && cleared(l).some(block) },
-  { name: '§4 shared pages migrate', met: (s, l) => s.op === 'to-device' && cleared(l).some((e) => !block(e)) },
-  { name: '§4 eviction', met: (s, l) => s.op === 'evict' && /= [1-9]/.test(l.find((x) => x.startsWith('= ')) ?? '') },
   {
-    name: '§5 exclusive: taken',
+    name: 'migration: a huge page is split for migration',
+    met: (s, l) => s.op === 'to-device' && cleared(l).some(block),
+  },
+  { name: 'migration: shared pages migrate', met: (s, l) => s.op === 'to-device' && cleared(l).some((e) => !block(e)) },
+  {
+    name: 'migration: eviction',
+    met: (s, l) => s.op === 'evict' && /= [1-9]/.test(l.find((x) => x.startsWith('= ')) ?? ''),
+  },
+  {
+    name: 'exclusive access: exclusive: taken',
     met: (s, l) => s.op === 'exclusive' && /= [1-9]/.test(l.find((x) => x.startsWith('= ')) ?? ''),
   },
   {
-    name: '§5 exclusive: given back by a CPU',
+    name: 'exclusive access: exclusive: given back by a CPU',
     met: (s, l) => (s.op === 'read' || s.op === 'write') && events(l, /exclusive/).length > 0,
   },
-  { name: '§5 atomic add', met: (s, l) => s.op === 'atomic' && has(l, /^= \d/) },
-  { name: '§6 huge page by a write', met: (s, l) => s.op === 'write' && has(l, /VW o9/) },
-  { name: '§6 huge zero page', met: (s, l) => s.op === 'read' && has(l, /V o9/) },
+  { name: 'exclusive access: atomic add', met: (s, l) => s.op === 'atomic' && has(l, /^= \d/) },
+  { name: 'faults: huge page by a write', met: (s, l) => s.op === 'write' && has(l, /VW o9/) },
+  { name: 'faults: huge zero page', met: (s, l) => s.op === 'read' && has(l, /V o9/) },
   {
-    name: '§6 MADV_COLLAPSE makes one',
+    name: 'faults: MADV_COLLAPSE makes one',
     met: (s, l) => advised(s, hmm.MADV_COLLAPSE) && answers(l, 'ok') && has(l, /^p\d has .*o9/),
   },
-  { name: '§6 pages shared by processes', met: (_, l) => has(l, /^p[1-9] has.* s\d/) },
-  { name: '§6 SIGBUS beyond a file', met: (_, l) => has(l, /SIGBUS/) },
-  { name: '§6 SIGSEGV', met: (_, l) => has(l, /SIGSEGV/) },
+  { name: 'faults: pages shared by processes', met: (_, l) => has(l, /^p[1-9] has.* s\d/) },
+  { name: 'faults: SIGBUS beyond a file', met: (_, l) => has(l, /SIGBUS/) },
+  { name: 'faults: SIGSEGV', met: (_, l) => has(l, /SIGSEGV/) },
 ];
 
 export type Coverage = Record<string, number>;

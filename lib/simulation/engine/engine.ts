@@ -46,9 +46,14 @@ export interface LockObserver {
   /** Before it waits, if it has to. */
   acquiring(lock: object, kind: string): void;
   acquired(lock: object, kind: string): void;
+  /** Taken without waiting (mutex_trylock): whoever takes a lock so never waits for its holder. */
+  tried(lock: object, kind: string): void;
   released(lock: object): void;
-  /** A callback waits in an invalidation that is not blockable. */
-  mustNotSleep(event: string): void;
+  /**
+   * The callback of an invalidation that is not blockable has returned a promise.
+   * @param settled whether the promise has settled by now; it must before anything else makes a step
+   */
+  mustNotSleep(event: string, settled: () => boolean): void;
 }
 
 /** The conductor of a program that is nobody's experiment: it gets a turn after each result, and timers too now and then. */

@@ -114,10 +114,19 @@ export class Mutex {
     return this.#held;
   }
 
+  /** acquire() where nobody has it; if somebody has, acquireNow() comes next. */
   tryAcquire(): boolean {
     if (this.#held) return false;
     this.#held = true;
     this.#engine.locks?.acquired(this, this.#kind);
+    return true;
+  }
+
+  /** mutex_trylock: whoever calls it does not wait for the holder. */
+  trylock(): boolean {
+    if (this.#held) return false;
+    this.#held = true;
+    this.#engine.locks?.tried(this, this.#kind);
     return true;
   }
 
