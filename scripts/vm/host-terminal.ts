@@ -1,6 +1,8 @@
 /** Standard input of this process, for the command in the machine. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
+import { VmError } from './errors.js';
 import type { GuestInput } from './guest-input.js';
 
 /** Reading the terminal in the background stops a process (SIGTTIN). */
@@ -8,6 +10,36 @@ function inForeground(): boolean {
   // After the name, which is in parentheses and may hold anything: state, ppid, pgrp, session, tty_nr, tpgid.
   const fields = readFileSync('/proc/self/stat', 'utf8').replace(/^.*\)/s, '').trim().split(' ');
   return fields[2] === fields[5];
+}
+
+/** @returns what stty printed */
+function stty(...args: string[]): string {
+  const { status, stdout, stderr, error } = spawnSync('stty', args, { stdio: ['inherit', 'pipe', 'pipe'] });
+  if (status === 0) return stdout.toString().trim();
+  throw new VmError('setup', `stty ${args.join(' ')}: ${error?.message ?? stderr.toString().trim()}`);
+}
+
+/**
+ * Keys and output pass through the terminal unchanged: the one in the machine does with them what has to be done. Node's own raw
+ * mode still puts a carriage return before each line end of the output, which full-screen programs do not survive.
+ */
+class RawTerminal {
+  #before: string | undefined;
+  readonly #restore = (): void => this.leave();
+
+  enter(): void {
+    this.#before = stty('-g');
+    // However this process ends.
+    process.on('exit', this.#restore);
+    stty('raw', '-echo');
+  }
+
+  leave(): void {
+    if (this.#before === undefined) return;
+    stty(this.#before);
+    this.#before = undefined;
+    process.off('exit', this.#restore);
+  }
 }
 
 /**
@@ -23,6 +55,7 @@ export function hostInput(escape: () => void, say: (line: string) => void): Gues
     return undefined;
   }
   if (!stdout.isTTY) return { stream: stdin };
+  const raw = new RawTerminal();
   let resized = (): void => undefined;
   return {
     stream: stdin,
@@ -32,11 +65,11 @@ export function hostInput(escape: () => void, say: (line: string) => void): Gues
       enter: (changed) => {
         resized = changed;
         stdout.on('resize', resized);
-        stdin.setRawMode(true);
+        raw.enter();
       },
       leave: () => {
         stdout.off('resize', resized);
-        stdin.setRawMode(false);
+        raw.leave();
       },
       escape,
     },

@@ -146,7 +146,7 @@ class MachineRun {
         break;
       case 'started':
         this.#times.started = now;
-        this.#input?.start();
+        this.#startInput();
         break;
       case 'exit':
       case 'signal':
@@ -168,6 +168,14 @@ class MachineRun {
       case 'done':
         this.#done = true;
         this.#answerWhenDrained();
+    }
+  }
+
+  #startInput(): void {
+    try {
+      this.#input?.start();
+    } catch (error) {
+      this.#fail('setup', `the standard input: ${error instanceof Error ? error.message : String(error)}`, error);
     }
   }
 
