@@ -151,10 +151,20 @@ function checkOperands({ operands: kind }: CommandSpec, operands: readonly strin
   }
 }
 
-/** @throws UsageError unless `text` is a whole number from `least` to `most` */
-export function wholeNumber(option: string, text: string, least = 0, most: number = Number.MAX_SAFE_INTEGER): number {
+/**
+ * @param unit of what it is a number: "pages"
+ * @throws UsageError unless `text` is a whole number from `least` to `most`
+ */
+export function wholeNumber(
+  option: string,
+  text: string,
+  least = 0,
+  most: number = Number.MAX_SAFE_INTEGER,
+  unit?: string,
+): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
   const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
-  throw new UsageError(`${option} takes a number, a whole one ${range}, not "${text}"`);
+  const what = unit === undefined ? 'a number' : `a number of ${unit}`;
+  throw new UsageError(`${option} takes ${what}, a whole one ${range}, not "${text}"`);
 }

@@ -29,6 +29,8 @@ export interface VmCommandLine {
 }
 
 const MAX_CPUS = 64;
+/** 64 GiB. */
+const MAX_HUGE_PAGES = 2 ** 15;
 /** The longest that a timer of Node's can wait, in seconds. */
 const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
@@ -76,7 +78,7 @@ export function parseVmCommandLine(args: readonly string[]): VmCommandLine {
     ...given('kernel', values.kernel, (name) => kernelNamed(name).name),
     ...given('memory', values.memory, memorySize),
     ...given('cpus', values.cpus, cpuCount),
-    ...given('hugePages', values.hugepages, (text) => wholeNumber('--hugepages', text, 1)),
+    ...given('hugePages', values.hugepages, (text) => wholeNumber('--hugepages', text, 1, MAX_HUGE_PAGES, 'pages')),
     ...given('moduleParameters', values['module-args'], (text) => text),
     module: !values['no-module'],
     ...(values.accel === undefined ? {} : { accelerator: values.accel }),
