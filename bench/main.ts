@@ -1,14 +1,16 @@
 /** npm run bench: every figure is a ratio of two things that took turns in one run. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { parsed, runProgram } from '../scripts/program.js';
+import { parseCommandLine, type CommandSpec, type OptionSpecs } from '../scripts/command-line.js';
+import { checkOutput, writeOutput } from '../scripts/files.js';
+import { runProgram } from '../scripts/program.js';
 import { provideKernel } from '../scripts/provision/kernel.js';
-import { UsageError } from '../scripts/usage-error.js';
 import { DEFAULT_KERNEL, kernelNamed } from '../scripts/vm/kernels.js';
-import { acceleratorNamed } from '../scripts/vm/qemu-args.js';
+import { ACCELERATORS } from '../scripts/vm/qemu-args.js';
 import { runInVm, type VmOptions } from '../scripts/vm/run.js';
+import { underTest } from '../scripts/vm/under-test.js';
 import { boots } from './boot.js';
 import { explorer } from './explore.js';
 import { intervalTrees, invalidations } from './interval-tree.js';
@@ -16,25 +18,41 @@ import { table, type Comparison } from './measure.js';
 import { memory, sparse, walks } from './simulation.js';
 import { Yardstick, compileYardstick } from './yardstick.js';
 
-const PARTS = ['host', 'notifiers', 'explore', 'vm', 'drivers', 'boot'];
+const PARTS = ['host', 'notifiers', 'explore', 'vm', 'drivers', 'boot'] as const;
 /** The kernel that has test_hmm.ko. */
 const TEST_HMM_KERNEL = 'own-6.12';
 
-const HELP = `Usage: npm run bench -- [OPTIONS]
+const OPTIONS = {
+  only: {
+    type: 'string',
+    value: 'PART',
+    choices: PARTS,
+    help: `host: the simulation on this machine
+notifiers: its interval tree and its invalidations
+explore: the explorer, beside fast-check
+vm: the module in a virtual machine, beside a C program that makes the same calls
+drivers: the module beside the kernel's test_hmm, on ${TEST_HMM_KERNEL}
+boot: the virtual machine runner
+Default: all`,
+  },
+  kernel: { type: 'string', value: 'NAME', help: `for vm and boot, default ${DEFAULT_KERNEL}` },
+  accel: {
+    type: 'string',
+    value: 'NAME',
+    choices: ACCELERATORS,
+    help: 'for vm and drivers, as of npm run vm; icount: instructions instead of time, the same in every run',
+  },
+  json: { type: 'string', value: 'FILE', completes: 'file', help: 'writes the rows' },
+} as const satisfies OptionSpecs;
 
-Every figure is a ratio of two things that take turns in one run.
-
-  --only PART     host: the simulation on this machine
-                  notifiers: its interval tree and its invalidations
-                  explore: the explorer, beside fast-check
-                  vm: the module in a virtual machine, beside a C program that makes the same calls
-                  drivers: the module beside the kernel's test_hmm, on ${TEST_HMM_KERNEL}
-                  boot: the virtual machine runner
-                  Default: all
-  --kernel NAME   for vm and boot, default ${DEFAULT_KERNEL}
-  --accel NAME    for vm and drivers, as of npm run vm; icount: instructions instead of time, the same in every run
-  --json FILE     writes the rows
-`;
+const BENCH: CommandSpec<typeof OPTIONS> = {
+  name: 'bench',
+  summary: 'every figure a ratio of two things that take turns in one run',
+  usage: ['npm run bench -- [OPTIONS]'],
+  about: 'Every figure is a ratio of two things that take turns in one run.',
+  options: OPTIONS,
+  operands: 'none',
+};
 
 type Machine = Pick<VmOptions, 'accelerator'> & { readonly kernel: string };
 
@@ -50,22 +68,12 @@ class Results {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parsed({
-    args: [...args],
-    options: {
-      kernel: { type: 'string', default: DEFAULT_KERNEL },
-      only: { type: 'string' },
-      accel: { type: 'string' },
-      json: { type: 'string' },
-    },
-  });
-  const { only, json } = values;
-  if (only !== undefined && !PARTS.includes(only)) {
-    throw new UsageError(`--only takes ${PARTS.join(', ')}, not "${only}"`);
-  }
+  const { values } = parseCommandLine(BENCH, args);
+  const { only, json, accel } = values;
+  checkOutput('--json', json);
   // Known before anything has taken its time.
-  const kernel = kernelNamed(values.kernel).name;
-  const accelerator = values.accel === undefined ? {} : { accelerator: acceleratorNamed(values.accel) };
+  const kernel = kernelNamed(values.kernel ?? DEFAULT_KERNEL).name;
+  const accelerator = accel === undefined ? {} : { accelerator: accel };
   const results = new Results();
   const folder = mkdtempSync(path.join(tmpdir(), 'node-hmm-bench-'));
   try {
@@ -76,16 +84,22 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const { rows, notes } = results;
   notes.push(
+    ...underTest(),
     `this machine: Linux ${release()}, ${cpus().length} processors (${cpus()[0]?.model ?? 'unknown'}), Node ${process.version}`,
   );
   console.log(table(rows));
   for (const note of notes) console.log(note);
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify({ rows, notes }, null, 2)}\n`);
+  if (json !== undefined) writeOutput(json, `${JSON.stringify({ rows, notes }, null, 2)}\n`);
   return 0;
 }
 
 /** @param folder for programs that are compiled */
-async function measure(part: string, machine: Machine, folder: string, results: Results): Promise<void> {
+async function measure(
+  part: (typeof PARTS)[number],
+  machine: Machine,
+  folder: string,
+  results: Results,
+): Promise<void> {
   const { kernel } = machine;
   const emit = results.add;
   switch (part) {
@@ -125,7 +139,7 @@ async function inMachine(
   machine: Machine,
   command: readonly string[],
   folder: string,
-  { add, notes }: Results,
+  { add }: Results,
   moduleParameters = '',
 ): Promise<void> {
   const result = await runInVm({
@@ -136,8 +150,6 @@ async function inMachine(
     stdout: lines((line) => add(JSON.parse(line) as Comparison)),
     stderr: (chunk) => void process.stderr.write(chunk),
     progress: (line) => console.error(line),
-    onBoot: (boot) =>
-      notes.push(`${machine.kernel}: Linux ${boot.kernelRelease} under ${boot.accelerator} (${boot.reason})`),
   });
   if (result.status !== 0 || result.splats.length > 0) {
     throw new Error(`the run in the machine ended with status ${result.status}\n${result.splats.join('\n')}`);
@@ -154,4 +166,4 @@ function lines(each: (line: string) => void): (chunk: Buffer) => void {
   };
 }
 
-await runProgram('bench', HELP, main);
+await runProgram(BENCH, main);

@@ -1,5 +1,6 @@
 /** npm run fuzz: the differential test of kernel and simulation. */
-import { HELP, fuzzCommand } from './fuzz/command.js';
+import { fuzzCommand } from './fuzz/command.js';
+import { FUZZ } from './fuzz/spec.js';
 import { runProgram } from './program.js';
 
-await runProgram('fuzz', HELP, fuzzCommand);
+await runProgram(FUZZ, fuzzCommand);

@@ -9,6 +9,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
+import { parseCommandLine, type CommandSpec, type OptionSpecs } from './command-line.js';
+import { runProgram } from './program.js';
 import { buildModule } from './provision/module.js';
 import { provideKernel } from './provision/kernel.js';
 import { findOnPath } from './provision/tools.js';
@@ -16,7 +18,7 @@ import { closingTable, single, skipped, type LegResult } from './testing/report.
 import { KERNELS } from './vm/kernels.js';
 
 const require = createRequire(import.meta.url);
-const requireTools = process.argv.includes('--require-tools');
+let requireTools = false;
 const WARNINGS = ['-Wall', '-Wextra', '-Wshadow', '-Werror', '-fsyntax-only'];
 
 function sources(folder: string, ...endings: string[]): string[] {
@@ -114,29 +116,49 @@ async function moduleFor(name: string): Promise<LegResult> {
   }
 }
 
-const results: LegResult[] = [
-  script('ESLint', 'eslint', 'bin/eslint.js', ['.']),
-  cycles(),
-  script('types of the tests', 'typescript', 'bin/tsc', ['-p', 'tsconfig.test.json']),
-  script('Prettier', 'prettier', 'bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']),
-  withTool('C++', 'g++', cxx),
-  // Without bench/interval-tree.c: it is the kernel's headers that it is made of, which its benchmark fetches.
-  withTool('C', 'gcc', (gcc) =>
-    run('C', gcc, [
-      '-std=gnu11',
-      '-D_GNU_SOURCE',
-      '-Wstrict-prototypes',
-      ...WARNINGS,
-      ...sources('scripts/vm/guest', '.c'),
-      ...sources('test/stress', '.c'),
-      ...sources('bench', '.c').filter((file) => !file.endsWith('interval-tree.c')),
-    ]),
-  ),
-  withTool('C++ format', 'clang-format', (format) =>
-    run('C++ format', format, ['--dry-run', '--Werror', ...sources('native', '.cc', '.h')]),
-  ),
-];
-for (const { name } of KERNELS) results.push(await moduleFor(name));
-results.push(withTool('sparse', 'sparse', () => single('sparse', true)));
-console.log(`\n${closingTable(results)}`);
-process.exitCode = results.some(({ failures }) => failures.length > 0) ? 1 : 0;
+const OPTIONS = {
+  'require-tools': { type: 'boolean', help: 'a checker that this machine lacks is a failure' },
+} as const satisfies OptionSpecs;
+
+const LINT: CommandSpec<typeof OPTIONS> = {
+  name: 'lint',
+  summary: 'TypeScript, C++ and C, and the module against the headers of every kernel',
+  usage: ['npm run lint -- [OPTIONS]'],
+  about:
+    'TypeScript with the direction of its imports, formatting, C++ and C with all warnings, and the module with W=1 and sparse ' +
+    'against the headers of every kernel. A checker that this machine lacks is named.',
+  options: OPTIONS,
+  operands: 'none',
+};
+
+async function main(args: readonly string[]): Promise<number> {
+  requireTools = parseCommandLine(LINT, args).values['require-tools'];
+  const results: LegResult[] = [
+    script('ESLint', 'eslint', 'bin/eslint.js', ['.']),
+    cycles(),
+    script('types of the tests', 'typescript', 'bin/tsc', ['-p', 'tsconfig.test.json']),
+    script('Prettier', 'prettier', 'bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']),
+    withTool('C++', 'g++', cxx),
+    // Without bench/interval-tree.c: it is the kernel's headers that it is made of, which its benchmark fetches.
+    withTool('C', 'gcc', (gcc) =>
+      run('C', gcc, [
+        '-std=gnu11',
+        '-D_GNU_SOURCE',
+        '-Wstrict-prototypes',
+        ...WARNINGS,
+        ...sources('scripts/vm/guest', '.c'),
+        ...sources('test/stress', '.c'),
+        ...sources('bench', '.c').filter((file) => !file.endsWith('interval-tree.c')),
+      ]),
+    ),
+    withTool('C++ format', 'clang-format', (format) =>
+      run('C++ format', format, ['--dry-run', '--Werror', ...sources('native', '.cc', '.h')]),
+    ),
+  ];
+  for (const { name } of KERNELS) results.push(await moduleFor(name));
+  results.push(withTool('sparse', 'sparse', () => single('sparse', true)));
+  console.log(`\n${closingTable(results)}`);
+  return results.some(({ failures }) => failures.length > 0) ? 1 : 0;
+}
+
+await runProgram(LINT, main);

@@ -1,48 +1,49 @@
 /** npm run stress: programs that strain the module, on a kernel full of checkers. */
-import { parsed, runProgram } from './program.js';
+import { parseCommandLine, wholeNumber, type CommandSpec, type OptionSpecs } from './command-line.js';
+import { runProgram } from './program.js';
 import { STRESS_PROGRAMS, runStress } from './stress/run.js';
-import { UsageError } from './usage-error.js';
+import { kernelNamed } from './vm/kernels.js';
+import { underTest } from './vm/under-test.js';
 
-const HELP = `Usage: npm run stress -- [OPTIONS]
+const KERNEL = 'own-6.12-debug';
+const SECONDS = 300;
 
-Programs that strain the module, on a kernel full of checkers. Fails on any complaint of the kernel's, a hang, or a leak.
+const OPTIONS = {
+  kernel: { type: 'string', value: 'NAME', help: `default ${KERNEL}` },
+  only: {
+    type: 'string',
+    value: 'NAME',
+    choices: STRESS_PROGRAMS,
+    help:
+      'fuzz: random ioctls on several threads beside a workload, the module loaded again and again; allocations: every memory ' +
+      'allocation on the way of each request made to fail in turn; loading: the same for loading the module and unloading it. ' +
+      'Default all',
+  },
+  seconds: { type: 'string', value: 'N', help: `for which the fuzzer runs, default ${SECONDS}` },
+  seed: { type: 'string', value: 'S', help: 'its random numbers, default new ones every day' },
+} as const satisfies OptionSpecs;
 
-  --kernel NAME   default own-6.12-debug
-  --only NAME     fuzz: random ioctls on several threads beside a workload, the module loaded again and again;
-                  allocations: every memory allocation on the way of each request made to fail in turn;
-                  loading: the same for loading the module and unloading it. Default all
-  --seconds N     for which the fuzzer runs, default 300
-  --seed S        its random numbers, default new ones every day
-`;
-
-function whole(text: string, name: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new UsageError(`${name} takes a whole number from 1, not ${text}`);
-  return value;
-}
+const STRESS: CommandSpec<typeof OPTIONS> = {
+  name: 'stress',
+  summary: 'programs that strain the module, on a kernel full of checkers',
+  usage: ['npm run stress -- [OPTIONS]'],
+  about:
+    "Programs that strain the module, on a kernel full of checkers. Fails on any complaint of the kernel's, a hang, or a leak.",
+  options: OPTIONS,
+  operands: 'none',
+};
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parsed({
-    args: [...args],
-    options: {
-      kernel: { type: 'string', default: 'own-6.12-debug' },
-      only: { type: 'string' },
-      seconds: { type: 'string', default: '300' },
-      seed: { type: 'string', default: String(Math.floor(Date.now() / 86_400_000)) },
-    },
-  });
+  const { values } = parseCommandLine(STRESS, args);
+  const kernel = kernelNamed(values.kernel ?? KERNEL).name;
   const chosen = STRESS_PROGRAMS.filter((program) => values.only === undefined || program === values.only);
-  if (chosen.length === 0) {
-    throw new UsageError(`--only takes ${STRESS_PROGRAMS.join(', ')}, not "${String(values.only)}"`);
-  }
-  const seconds = whole(values.seconds, '--seconds');
-  const seed = whole(values.seed, '--seed');
+  const seconds = values.seconds === undefined ? SECONDS : wholeNumber('--seconds', values.seconds, 1);
+  const seed = values.seed === undefined ? Math.floor(Date.now() / 86_400_000) : wholeNumber('--seed', values.seed, 1);
   const complaints: string[] = [];
   for (const program of chosen) {
     complaints.push(
       ...(await runStress({
-        kernel: values.kernel,
+        kernel,
         program,
         seconds,
         seed,
@@ -51,8 +52,14 @@ async function main(args: readonly string[]): Promise<number> {
       })),
     );
   }
-  console.log(complaints.length === 0 ? 'stress: no complaint' : complaints.join('\n'));
+  console.log(
+    [
+      ...complaints,
+      ...underTest(),
+      `stress: ${complaints.length || 'no'} complaint${complaints.length > 1 ? 's' : ''}`,
+    ].join('\n'),
+  );
   return complaints.length === 0 ? 0 : 1;
 }
 
-await runProgram('stress', HELP, main);
+await runProgram(STRESS, main);

@@ -1,6 +1,7 @@
-import { UsageError } from '../usage-error.js';
+import { parseCommandLine } from '../command-line.js';
+import { packageVersion } from '../program.js';
 import {
-  checkAddon,
+  checkAddons,
   checkDevice,
   checkKernels,
   checkMachines,
@@ -8,44 +9,34 @@ import {
   checkSimulation,
   checkTools,
 } from './checks.js';
-import { formatFindings, type Finding } from './findings.js';
+import { formatFindings, statusOf, summary, type Finding } from './findings.js';
+import { DOCTOR } from './spec.js';
 
-const HELP = `Usage: node-hmm doctor [--json]
-
-Says what works on this machine, what does not, why, and what to do. Changes nothing and fetches nothing.
-Exit status: 0 if the simulation works, 1 if not even that.
-`;
-
-/** What follows from the findings, for a reader in a hurry. */
-function summary(findings: readonly Finding[]): string {
-  const works = (name: string): boolean => findings.find((finding) => finding.name === name)?.state === 'ok';
-  if (!works('simulation')) return 'Nothing works yet.';
-  if (works('addon') && works('module')) return 'Works here: the simulation and the real kernel.';
-  return 'Works here: the simulation. The real kernel is a virtual machine away: node-hmm vm -- COMMAND…';
+async function findings(): Promise<Finding[]> {
+  const addons = await checkAddons(process.cwd());
+  const device = checkDevice();
+  // With a kernel at hand no machine is needed.
+  const here = device.state === 'ok' && addons.every(({ state }) => state === 'ok');
+  return [
+    checkNode(),
+    await checkSimulation(),
+    ...addons,
+    device,
+    ...(await checkMachines(here)),
+    ...checkKernels(),
+    ...checkTools({ addonWorks: addons.every(({ state }) => state === 'ok'), machineNeeded: !here }),
+  ];
 }
 
 /** @returns the exit status. */
 export async function doctorCommand(args: readonly string[]): Promise<number> {
-  if (args.includes('--help')) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  const unknown = args.find((argument) => argument !== '--json');
-  if (unknown !== undefined) throw new UsageError(`doctor has no option ${unknown}`);
-  const simulation = await checkSimulation();
-  const findings = [
-    checkNode(),
-    simulation,
-    checkAddon(),
-    checkDevice(),
-    ...(await checkMachines()),
-    ...checkKernels(),
-    ...checkTools(),
-  ];
+  const { json } = parseCommandLine(DOCTOR, args).values;
+  const found = await findings();
+  const status = statusOf(found);
   process.stdout.write(
-    args.includes('--json')
-      ? `${JSON.stringify({ findings }, null, 2)}\n`
-      : `${formatFindings(findings)}\n${summary(findings)}\n`,
+    json
+      ? `${JSON.stringify({ version: packageVersion(), summary: summary(found), status, findings: found }, null, 2)}\n`
+      : `${formatFindings(found)}\n${summary(found)}\n`,
   );
-  return simulation.state === 'ok' ? 0 : 1;
+  return status;
 }

@@ -1,7 +1,3 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { pathToFileURL } from 'node:url';
-
 import {
   explore,
   exploreInWorkers,
@@ -15,64 +11,30 @@ import {
 } from '../../lib/explore/index.js';
 import { checkOptions } from '../../lib/explore/options.js';
 import { parseSchedules } from '../../lib/explore/schedule.js';
-import { UsageError } from '../usage-error.js';
+import { checkOutput, readAs, writeOutput } from '../files.js';
+import { DataError, UsageError } from '../usage-error.js';
+import { describeError, loadScenario, urlOf } from './load.js';
 import { parseExploreCommandLine, type ExploreCommandLine } from './options.js';
 
 const EXIT_FAILED = 1;
 const EXIT_INCOMPLETE = 2;
-/** The scenario cannot be loaded, or cannot be explored: it depends on more than the schedule (EX_DATAERR). */
-const EXIT_CANNOT = 65;
-
-const HELP = `Usage: node-hmm explore [OPTIONS] FILE
-       node-hmm explore --merge [--output FILE] RESULT…
-
-Runs the scenario that FILE exports, a JavaScript module, in every order of its steps, and says whether one of them fails, and how.
-
-  --scenario NAME      the export (default "default")
-  --strategy NAME      exhaustive (default), bounded, random or pct
-  --max-preemptions N  bounded: (default 2)
-  --executions N       random and pct: how many (default 1000)
-  --seed N, --depth N  random and pct; pct
-  --no-reduction       exhaustive: orders that come to the same, too
-  --max-executions N   give up after so many
-  --max-steps N        steps of one execution (default 10000)
-  --livelock-calls N   calls without progress that are a livelock (default 200)
-  --no-oracle          look for nothing but errors of the scenario's own, deadlocks and livelocks
-  --all                count all failures, instead of stopping at the first
-  --no-minimise        show the failure as it was found
-  --workers N          exhaustive, on so many threads
-  --shard I/N          only the I-th of N parts, so that N machines do one exploration together
-  --output FILE        the result as text, for --merge
-  --merge              put the results of all parts together
-  --replay SCHEDULE    make one execution again, as a failure has printed it
-
-Exit status: 0 passed, or all of this part explored without a failure; 1 failed; 2 incomplete: a limit was hit; 64 wrong usage;
-65 the scenario cannot be explored.
-`;
-
 /** @returns the exit status */
 export async function exploreCommand(args: readonly string[]): Promise<number> {
   const line = parseExploreCommandLine(args);
-  if (line.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  checkOutput('--output', line.output);
   try {
     return await run(line);
   } catch (error) {
-    if (error instanceof UsageError) throw error;
+    if (error instanceof UsageError || error instanceof DataError) throw error;
     // Nothing has been found, and nothing proved: no status that says either.
-    process.stderr.write(
-      `node-hmm explore: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    );
-    return EXIT_CANNOT;
+    throw new DataError(`${line.files.join(' ')} cannot be explored: ${describeError(error)}`);
   }
 }
 
 async function run(line: ExploreCommandLine): Promise<number> {
   if (line.replay !== undefined) return await replayed(line, line.replay);
-  const result = line.merge ? mergeResults(line.files.map(readResult)) : await explored(line);
-  if (line.output !== undefined) writeFileSync(line.output, `${stringifyResult(result)}\n`);
+  const result = line.merge ? merged(line.files) : await explored(line);
+  if (line.output !== undefined) writeOutput(line.output, `${stringifyResult(result)}\n`);
   process.stdout.write(`${formatResult(result)}\n`);
   if (result.result === 'failed' && !line.merge) {
     const name = line.scenario === 'default' ? '' : ` --scenario ${line.scenario}`;
@@ -94,7 +56,7 @@ async function explored(line: ExploreCommandLine): Promise<ExploreResult> {
   if (options.strategy !== undefined && options.strategy !== 'exhaustive') {
     throw new UsageError('--workers is for the exhaustive strategy');
   }
-  return await exploreInWorkers({ module: urlOf(line), name: scenario }, { ...options, workers });
+  return await exploreInWorkers({ module: urlOf(line.files[0]!), name: scenario }, { ...options, workers });
 }
 
 async function replayed(line: ExploreCommandLine, schedule: string): Promise<number> {
@@ -110,18 +72,17 @@ async function replayed(line: ExploreCommandLine, schedule: string): Promise<num
   return result === 'failed' ? EXIT_FAILED : 0;
 }
 
-function urlOf({ files }: ExploreCommandLine): string {
-  return pathToFileURL(path.resolve(files[0]!)).href;
+async function load({ files, scenario, workers }: ExploreCommandLine): Promise<Scenario> {
+  return (await loadScenario(files[0]!, scenario, workers > 0)) as Scenario;
 }
 
-async function load(line: ExploreCommandLine): Promise<Scenario> {
-  const exported = ((await import(urlOf(line))) as Record<string, unknown>)[line.scenario];
-  if (typeof exported !== 'function') throw new UsageError(`${line.files[0]} exports no function "${line.scenario}"`);
-  return exported as Scenario;
-}
-
-function readResult(file: string): ExploreResult {
-  return parseResult(readFileSync(file, 'utf8'));
+function merged(files: readonly string[]): ExploreResult {
+  const results = files.map((file) => readAs(file, parseResult));
+  try {
+    return mergeResults(results);
+  } catch (error) {
+    throw new DataError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** What the explorer says of its options before it runs anything is a mistake of the command line. */

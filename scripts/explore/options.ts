@@ -1,6 +1,7 @@
-import { applyOption } from '../command-line.js';
+import { parseCommandLine, wholeNumber } from '../command-line.js';
 import { UsageError } from '../usage-error.js';
 import type { ExploreOptions } from '../../lib/explore/index.js';
+import { EXPLORE } from './spec.js';
 
 /** The command line of `node-hmm explore`, checked as far as it can be without the scenario. */
 export interface ExploreCommandLine {
@@ -18,66 +19,43 @@ export interface ExploreCommandLine {
   readonly options: ExploreOptions;
 }
 
-type Options = { -readonly [K in keyof ExploreOptions]: ExploreOptions[K] };
-type Draft = {
-  -readonly [K in keyof ExploreCommandLine]: K extends 'files'
-    ? string[]
-    : K extends 'options'
-      ? Options
-      : ExploreCommandLine[K];
-};
-
-type Strategy = NonNullable<ExploreOptions['strategy']>;
-const STRATEGIES: readonly Strategy[] = ['exhaustive', 'bounded', 'random', 'pct'];
-
-function integer(option: string, text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`${option} takes a number, not "${text}"`);
-  return Number(text);
-}
-
-const FLAGS: Readonly<Record<string, (draft: Draft) => void>> = {
-  '--help': (draft) => (draft.help = true),
-  '--merge': (draft) => (draft.merge = true),
-  '--no-reduction': ({ options }) => (options.reduction = false),
-  '--no-oracle': ({ options }) => (options.oracle = false),
-  '--no-minimise': ({ options }) => (options.minimise = false),
-  '--all': ({ options }) => (options.stopAtFirst = false),
-};
-
-const VALUES: Readonly<Record<string, (draft: Draft, value: string) => void>> = {
-  '--scenario': (draft, value) => (draft.scenario = value),
-  '--strategy': ({ options }, value) => {
-    const strategy = STRATEGIES.find((each) => each === value);
-    if (strategy === undefined) throw new UsageError(`--strategy takes ${STRATEGIES.join(', ')}, not "${value}"`);
-    options.strategy = strategy;
-  },
-  '--max-preemptions': ({ options }, value) => (options.maxPreemptions = integer('--max-preemptions', value)),
-  '--executions': ({ options }, value) => (options.executions = integer('--executions', value)),
-  '--depth': ({ options }, value) => (options.depth = integer('--depth', value)),
-  '--seed': ({ options }, value) => (options.seed = integer('--seed', value)),
-  '--max-executions': ({ options }, value) => (options.maxExecutions = integer('--max-executions', value)),
-  '--max-steps': ({ options }, value) => (options.maxSteps = integer('--max-steps', value)),
-  '--livelock-calls': ({ options }, value) => (options.livelockCalls = integer('--livelock-calls', value)),
-  '--shard': ({ options }, value) => (options.shard = value),
-  '--workers': (draft, value) => (draft.workers = integer('--workers', value)),
-  '--replay': (draft, value) => (draft.replay = value),
-  '--output': (draft, value) => (draft.output = value),
-};
-
 /** @throws UsageError */
 export function parseExploreCommandLine(args: readonly string[]): ExploreCommandLine {
-  const draft: Draft = { help: false, merge: false, files: [], scenario: 'default', workers: 0, options: {} };
-  for (let index = 0; index < args.length; index++) {
-    const word = args[index] ?? '';
-    if (!word.startsWith('-')) {
-      draft.files.push(word);
-      continue;
-    }
-    index = applyOption({ flags: FLAGS, values: VALUES }, draft, args, index);
-  }
-  if (!draft.help) check(draft);
-  return draft;
+  const { values, operands } = parseCommandLine(EXPLORE, args);
+  const number = <Name extends keyof ExploreOptions>(name: Name, option: NumberOption) => {
+    const text = values[option];
+    return (text === undefined ? {} : { [name]: wholeNumber(`--${option}`, text) }) as Pick<ExploreOptions, Name>;
+  };
+  const line: ExploreCommandLine = {
+    help: values.help,
+    merge: values.merge,
+    files: operands,
+    scenario: values.scenario ?? 'default',
+    workers: values.workers === undefined ? 0 : wholeNumber('--workers', values.workers),
+    ...(values.replay === undefined ? {} : { replay: values.replay }),
+    ...(values.output === undefined ? {} : { output: values.output }),
+    options: {
+      ...(values.strategy === undefined ? {} : { strategy: values.strategy }),
+      ...number('maxPreemptions', 'max-preemptions'),
+      ...number('executions', 'executions'),
+      ...number('depth', 'depth'),
+      ...number('seed', 'seed'),
+      ...number('maxExecutions', 'max-executions'),
+      ...number('maxSteps', 'max-steps'),
+      ...number('livelockCalls', 'livelock-calls'),
+      ...(values.shard === undefined ? {} : { shard: values.shard }),
+      ...(values['no-reduction'] ? { reduction: false } : {}),
+      ...(values['no-oracle'] ? { oracle: false } : {}),
+      ...(values['no-minimise'] ? { minimise: false } : {}),
+      ...(values.all ? { stopAtFirst: false } : {}),
+    },
+  };
+  if (!line.help) check(line);
+  return line;
 }
+
+type NumberOption =
+  'max-preemptions' | 'executions' | 'depth' | 'seed' | 'max-executions' | 'max-steps' | 'livelock-calls';
 
 function check({ files, merge, replay, workers, output, options }: ExploreCommandLine): void {
   if (merge) {

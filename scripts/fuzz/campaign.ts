@@ -8,6 +8,7 @@ import { ENDED_EARLY } from '../../test/fuzz/execute.js';
 import { Simulation } from '../../test/fuzz/simulate.js';
 import { stepText, testText } from '../../test/fuzz/typescript.js';
 import type { Progress } from '../provision/tools.js';
+import { UsageError } from '../usage-error.js';
 import { Guest } from './guest.js';
 import { Recording } from './recording.js';
 import { rates, type Failure, type Report } from './report.js';
@@ -39,9 +40,15 @@ export interface CampaignResult {
   readonly complaints: readonly string[];
 }
 
-/** @throws VmError if the machine fails */
+/**
+ * @throws UsageError for a shard without a program: no difference in nothing is no result
+ * @throws VmError if the machine fails, or lacks what its kernel has
+ */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
   const { kernel, seed, length, shard, progress } = options;
+  if (shard.index >= options.programs) {
+    throw new UsageError(`part ${shard.index + 1} of ${shard.count} of ${options.programs} programs has no program`);
+  }
   const began = performance.now();
   const guest = await Guest.boot(kernel, progress, options.output);
   try {

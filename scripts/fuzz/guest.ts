@@ -9,7 +9,7 @@ import { packageRoot } from '../provision/package-root.js';
 import type { Progress } from '../provision/tools.js';
 import { VmError } from '../vm/errors.js';
 import { LineSplitter } from '../vm/control.js';
-import { kernelNamed } from '../vm/kernels.js';
+import { kernelNamed, type KernelFeatures } from '../vm/kernels.js';
 import { runInVm, type VmResult } from '../vm/run.js';
 
 /** A program takes a fraction of a second; one that takes as long as this many seconds hangs. */
@@ -30,6 +30,14 @@ export interface GuestResult {
   readonly log: Log;
   /** In the guest, for this program alone. */
   readonly milliseconds: number;
+}
+
+/** What the row of the kernel promises and the machine does not have: a campaign without it would say less than it seems to. */
+function lacking({ devices, exclusive }: Machine, features: KernelFeatures): string | undefined {
+  const has = (kind: string): boolean => devices.some((device) => device.kind === kind && device.capacity > 0);
+  if (features.devicePrivate && !has('private')) return 'private device memory';
+  if (features.deviceCoherent && !has('coherent')) return 'coherent device memory';
+  return features.exclusive && !exclusive ? 'exclusive access' : undefined;
 }
 
 export class Guest {
@@ -99,7 +107,14 @@ export class Guest {
       throw new VmError('died', `the guest's part of the test ended with status ${result.status}${splats}`);
     });
     const machine = await Promise.race([greeted, early]);
-    const { slowness } = kernelNamed(kernel);
+    const { slowness, features } = kernelNamed(kernel);
+    const lacks = lacking(machine, features);
+    if (lacks !== undefined) {
+      early.catch(() => undefined);
+      abort.abort();
+      await ended.catch(() => undefined);
+      throw new VmError('setup', `${kernel} has ${lacks}, and the module did not find it: programs would leave it out`);
+    }
     const guest = new Guest({ machine, folder, ended, abort, waiting, slowness, pid: qemu });
     early.catch((error: unknown) => {
       clearTimeout(guest.#timer);

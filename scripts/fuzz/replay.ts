@@ -8,7 +8,9 @@ import type { Machine } from '../../test/fuzz/protocol.js';
 import { Simulation } from '../../test/fuzz/simulate.js';
 import { stepText } from '../../test/fuzz/typescript.js';
 import type { Progress } from '../provision/tools.js';
-import { UsageError } from '../usage-error.js';
+import { EXIT } from '../exit-status.js';
+import { reasonOf } from '../files.js';
+import { DataError, UsageError } from '../usage-error.js';
 import { PROGRESS_EVERY } from './campaign.js';
 import { Guest } from './guest.js';
 import { recordedMachine } from './recording.js';
@@ -32,17 +34,18 @@ export async function replay(
   return await runAgain(kept.programs, kernel, progress, output);
 }
 
-/** @throws UsageError */
+/** @throws UsageError or DataError */
 async function read(file: string): Promise<{ machine: Machine } | { programs: readonly Program[] }> {
   try {
     const machine = await recordedMachine(file);
     if (machine !== null) return { machine };
     const value = JSON.parse(readFileSync(file, 'utf8')) as { failures?: Report['failures'] };
-    return { programs: value.failures?.map(({ program }) => program) ?? [checkProgram(value)] };
+    const programs = value.failures?.map(({ program }) => program) ?? [checkProgram(value)];
+    if (programs.length > 0) return { programs };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${file} is neither a program, nor a report, nor a recording: ${reason}`);
+    throw new UsageError(`${file} is neither a program, nor a report, nor a recording: ${reasonOf(error)}`);
   }
+  throw new DataError(`${file} is a report without a failure: there is no program in it to run again`);
 }
 
 async function replayRecording(file: string, machine: Machine, workers: number, progress: Progress): Promise<number> {
@@ -53,6 +56,7 @@ async function replayRecording(file: string, machine: Machine, workers: number, 
     told = performance.now();
     progress(`${done} programs; ${((1000 * done) / (told - began)).toFixed(0)} a second`);
   });
+  if (programs === 0) throw new DataError(`${file} is a recording without a program: nothing was compared`);
   const seconds = (performance.now() - began) / 1000;
   const { user, system } = process.cpuUsage(before);
   for (const { kind, count, text } of kinds) console.log(`=== ${count} x ${kind}\n${text}\n`);
@@ -87,9 +91,11 @@ async function runAgain(
       }
       if (divergence !== null) diverged++;
     }
-    for (const complaint of await guest.close()) console.log(complaint);
-    console.log(`${programs.length} programs, ${diverged} diverged`);
-    return diverged === 0 ? 0 : 1;
+    const complaints = await guest.close();
+    for (const complaint of complaints) console.log(complaint);
+    console.log(`${programs.length} programs, ${diverged} diverged, on ${kernel} (${guest.machine.release})`);
+    if (diverged > 0) return 1;
+    return complaints.length === 0 ? 0 : EXIT.kernel;
   } catch (error) {
     await guest.kill();
     throw error;

@@ -1,10 +1,9 @@
 /** What a campaign, or a part of one, has found. */
-import { readFileSync } from 'node:fs';
-
 import { ROWS, type Coverage } from '../../test/fuzz/coverage.js';
 import type { Divergence } from '../../test/fuzz/compare.js';
 import type { Log, Program } from '../../test/fuzz/program.js';
-import { UsageError } from '../usage-error.js';
+import { readAs } from '../files.js';
+import { DataError, UsageError } from '../usage-error.js';
 
 export interface Failure {
   readonly index: number;
@@ -46,9 +45,9 @@ export interface Report {
 }
 
 export function readReport(file: string): Report {
-  const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
-  if (report.version !== 1) throw new UsageError(`${file} is not a report of this version`);
-  return report;
+  const report = readAs(file, (text) => JSON.parse(text) as Partial<Report> | null);
+  if (report?.version !== 1) throw new DataError(`${file} is not a report of this version`);
+  return report as Report;
 }
 
 function sum(...all: readonly Readonly<Record<string, number>>[]): Record<string, number> {

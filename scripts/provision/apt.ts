@@ -1,9 +1,12 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { cacheRoot } from './cache.js';
-import { parseCandidate, parseDepends, parseSearch, parseSimulation } from './packages.js';
+import { parseArchive, parseCandidate, parseDepends, parseSearch, parseSimulation } from './packages.js';
 import { requireTool, runTool, type Progress, type ToolOptions } from './tools.js';
+
+/** Of a Debian machine; where it is missing, apt's own trusted keys decide. */
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 const INSTALL_HINT = 'node-hmm fetches kernels from the archive of a Debian machine';
 
@@ -25,15 +28,39 @@ export class Apt {
 
   /** Fetches package lists into the cache; later calls use them. */
   async update(): Promise<void> {
-    const state = join(cacheRoot(), 'apt');
-    mkdirSync(join(state, 'lists', 'partial'), { recursive: true });
-    mkdirSync(join(state, 'archives', 'partial'), { recursive: true });
-    this.#options = [
-      ...['-o', `Dir::State=${state}`, '-o', `Dir::State::lists=${join(state, 'lists')}`],
-      ...['-o', `Dir::Cache=${state}`, '-o', 'Dir::State::status=/var/lib/dpkg/status'],
-    ];
+    if (this.#options.length === 0) this.#options = ownState('apt');
     this.#progress('updating package lists');
     await this.#get(['update']);
+  }
+
+  /**
+   * From now on this release's backports come first, whether the machine uses them or not: their lists are fetched into the
+   * cache, from the mirror that the machine has for the release itself.
+   * @returns false if the distribution has no such suite
+   */
+  async useBackports(): Promise<boolean> {
+    const format = '$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)|$(LABEL)';
+    const targets = ['indextargets', '--format', format, 'Created-By: Packages'];
+    let archive = parseArchive(await this.#get(targets));
+    if (archive === undefined) {
+      // Without lists apt does not know what its sources are.
+      await this.update();
+      archive = parseArchive(await this.#get(targets));
+    }
+    if (archive === undefined) return false;
+    const { uri, codename } = archive;
+    const suite = `${codename}-backports`;
+    const signed = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : '';
+    const sources = join(cacheRoot(), 'apt-backports', 'sources.list');
+    const own = ownState('apt-backports');
+    writeFileSync(sources, [codename, suite].map((name) => `deb ${signed}${uri} ${name} main\n`).join(''));
+    this.#options = [
+      ...own,
+      ...['-o', `Dir::Etc::sourcelist=${sources}`, '-o', 'Dir::Etc::sourceparts=-', '-t', suite],
+    ];
+    this.#progress(`fetching the package lists of ${suite}`);
+    await this.#get(['update']);
+    return true;
   }
 
   /** Names of packages that match an extended regular expression. */
@@ -56,12 +83,16 @@ export class Apt {
    */
   async missing(names: readonly string[], always?: RegExp): Promise<string[]> {
     const simulate = ['--simulate', '--no-install-recommends', '-o', 'Dir::State::status=/dev/null', 'install'];
-    const closure = parseSimulation(await this.#get([...simulate, ...names]));
+    const simulation = await this.#get([...simulate, ...names]);
+    const closure = parseSimulation(simulation);
+    // Of a library that is installed another version may be needed; what the release itself has fits everything of its own.
+    const backported = new Set(parseSimulation(simulation, /~bpo/));
     const listing = await runTool('dpkg-query', ['-W', '-f', '${Package} ${Status}\\n'], this.#tool);
     const installed = new Set(
       [...listing.toString().matchAll(/^(\S+) \S+ ok installed$/gm)].map((match) => match[1] ?? ''),
     );
-    return closure.filter((name) => names.includes(name) || always?.test(name) === true || !installed.has(name));
+    const wanted = (name: string) => names.includes(name) || always?.test(name) === true || backported.has(name);
+    return closure.filter((name) => wanted(name) || !installed.has(name));
   }
 
   /** Downloads packages and unpacks them below `root`, without running anything of theirs. */
@@ -84,4 +115,15 @@ export class Apt {
   async #cache(args: readonly string[]): Promise<string> {
     return (await runTool('apt-cache', [...this.#options, ...args], this.#tool)).toString();
   }
+}
+
+/** Options that keep apt's lists and downloads in a folder of the cache. */
+function ownState(folder: string): string[] {
+  const state = join(cacheRoot(), folder);
+  mkdirSync(join(state, 'lists', 'partial'), { recursive: true });
+  mkdirSync(join(state, 'archives', 'partial'), { recursive: true });
+  return [
+    ...['-o', `Dir::State=${state}`, '-o', `Dir::State::lists=${join(state, 'lists')}`],
+    ...['-o', `Dir::Cache=${state}`, '-o', 'Dir::State::status=/var/lib/dpkg/status'],
+  ];
 }

@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { VmError } from '../vm/errors.js';
 import type { Progress } from './tools.js';
 
 /** Where kernels, QEMU and builds are kept: NODE_HMM_CACHE, or node-hmm below the user's cache folder. */
@@ -25,15 +26,17 @@ export function contentKey(...parts: readonly (string | Uint8Array)[]): string {
  * Returns the folder at `target`, made by `make` if it is not there. It appears whole or not at all: it is made
  * under another name and renamed. Two processes that need it at once: one makes it, the other waits.
  * @param make fills the empty folder that it is given.
+ * @param signal ends the waiting for another process; `make` looks at it itself.
  */
 export async function cachedFolder(
   target: string,
   progress: Progress,
   make: (folder: string) => Promise<void>,
+  signal?: AbortSignal,
 ): Promise<string> {
   if (existsSync(target)) return target;
   mkdirSync(dirname(target), { recursive: true });
-  return await withLock(`${target}.lock`, progress, async () => {
+  const work = async (): Promise<string> => {
     if (existsSync(target)) return target;
     removeAbandonedDrafts(target);
     const draft = `${target}.${process.pid}.${randomUUID()}.tmp`;
@@ -45,7 +48,8 @@ export async function cachedFolder(
       rmSync(draft, { recursive: true, force: true });
     }
     return target;
-  });
+  };
+  return await withLock(`${target}.lock`, progress, work, signal);
 }
 
 /** A process that was killed leaves its draft: of a kernel, gigabytes. Only those of processes that are gone are removed. */
@@ -103,7 +107,12 @@ function isGone(pid: number): boolean {
  * Saves work, not correctness: taking over the lock of a dead process has a race that lets two in, and then the
  * atomic rename in `publish` decides.
  */
-async function withLock<T>(lock: string, progress: Progress, work: () => Promise<T>): Promise<T> {
+async function withLock<T>(
+  lock: string,
+  progress: Progress,
+  work: () => Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
   for (let announced = false; ;) {
     try {
       writeFileSync(lock, String(process.pid), { flag: 'wx' });
@@ -118,6 +127,7 @@ async function withLock<T>(lock: string, progress: Progress, work: () => Promise
     if (!announced) progress(`waiting for another process that holds ${lock}`);
     announced = true;
     await sleep(200);
+    if (signal?.aborted === true) throw new VmError('aborted', `the waiting for ${lock} was stopped`);
   }
   try {
     return await work();

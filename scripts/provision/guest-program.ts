@@ -20,10 +20,15 @@ export async function provideGuestProgram(progress: Progress, signal?: AbortSign
     FLAGS.join(' '),
     ...files.flatMap((file) => [file, readFileSync(join(sources, file))]),
   );
-  const folder = await cachedFolder(join(cacheRoot(), 'guest', key), progress, async (draft) => {
-    progress("compiling the machine's first program");
-    const units = files.filter((file) => file.endsWith('.c'));
-    await runTool(compiler, [...FLAGS, '-o', join(draft, 'init'), ...units], { cwd: sources, signal });
-  });
+  const folder = await cachedFolder(
+    join(cacheRoot(), 'guest', key),
+    progress,
+    async (draft) => {
+      progress("compiling the machine's first program");
+      const units = files.filter((file) => file.endsWith('.c'));
+      await runTool(compiler, [...FLAGS, '-o', join(draft, 'init'), ...units], { cwd: sources, signal });
+    },
+    signal,
+  );
   return join(folder, 'init');
 }

@@ -55,7 +55,7 @@ export async function provideKernelSource(
   const known = refresh ? undefined : await apt.candidate(name);
   if (known !== undefined) {
     try {
-      return await fetchSource(apt, name, known, progress);
+      return await fetchSource(apt, name, known, progress, signal);
     } catch (error) {
       if (signal?.aborted === true) throw error;
       // A version that the lists name disappears from the archive with each security update.
@@ -65,16 +65,27 @@ export async function provideKernelSource(
   await apt.update();
   const version = await apt.candidate(name);
   if (version === undefined) throw new VmError('provisioning', `this machine's package archive has no ${name}`);
-  return await fetchSource(apt, name, version, progress);
+  return await fetchSource(apt, name, version, progress, signal);
 }
 
-async function fetchSource(apt: Apt, name: string, version: string, progress: Progress): Promise<KernelSource> {
-  await cachedFolder(join(sourcesFolder(name), version), progress, async (draft) => {
-    const root = join(draft, 'root');
-    await apt.unpack([`${name}=${version}`], root, join(draft, 'download'));
-    renameSync(join(root, 'usr', 'src', `${name}.tar.xz`), join(draft, `${name}.tar.xz`));
-    for (const folder of ['root', 'download']) rmSync(join(draft, folder), { recursive: true });
-  });
+async function fetchSource(
+  apt: Apt,
+  name: string,
+  version: string,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+): Promise<KernelSource> {
+  await cachedFolder(
+    join(sourcesFolder(name), version),
+    progress,
+    async (draft) => {
+      const root = join(draft, 'root');
+      await apt.unpack([`${name}=${version}`], root, join(draft, 'download'));
+      renameSync(join(root, 'usr', 'src', `${name}.tar.xz`), join(draft, `${name}.tar.xz`));
+      for (const folder of ['root', 'download']) rmSync(join(draft, folder), { recursive: true });
+    },
+    signal,
+  );
   return sourceIn(name, version);
 }
 

@@ -94,10 +94,15 @@ export async function provideKernel(
   if (source.kind === 'own') return readKernel(name, await provideOwnKernel(description, source, progress, options));
   const folder = join(kernelsFolder(), name);
   if (options.refresh === true) rmSync(folder, { recursive: true, force: true });
-  await cachedFolder(folder, progress, async (draft) => {
-    progress(`providing kernel ${name}`);
-    await provisionDebianKernel(source, draft, progress, options.signal);
-  });
+  await cachedFolder(
+    folder,
+    progress,
+    async (draft) => {
+      progress(`providing kernel ${name}`);
+      await provisionDebianKernel(source, draft, progress, options.signal);
+    },
+    options.signal,
+  );
   return readKernel(name, folder);
 }
 
@@ -110,10 +115,15 @@ async function provideOwnKernel(
 ): Promise<string> {
   const sources = await provideKernelSource(sourcePackage, progress, options);
   const folder = join(kernelsFolder(), ownPrefix(name, source) + sources.version);
-  return await cachedFolder(folder, progress, async (draft) => {
-    const build = { name, source: sources, configuration: CONFIGURATIONS[source.configuration] };
-    await buildOwnKernel(build, draft, progress, options.signal);
-  });
+  return await cachedFolder(
+    folder,
+    progress,
+    async (draft) => {
+      const build = { name, source: sources, configuration: CONFIGURATIONS[source.configuration] };
+      await buildOwnKernel(build, draft, progress, options.signal);
+    },
+    options.signal,
+  );
 }
 
 function readKernel(name: string, folder: string): Kernel {

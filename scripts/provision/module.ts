@@ -46,16 +46,21 @@ export async function provideModule(kernel: Kernel, progress: Progress, signal?:
     programIdentity(compiler),
     ...files.flatMap((file) => [file, readFileSync(join(sources, file))]),
   );
-  const folder = await cachedFolder(join(cacheRoot(), 'modules', key), progress, async (draft) => {
-    progress(`building ${MODULE} for ${kernel.release}`);
-    const work = join(draft, 'work');
-    const output = await buildModule(kernel, work, [], signal);
-    if (!existsSync(join(work, MODULE))) {
-      throw new VmError('provisioning', `building for ${kernel.release} left no ${MODULE}:\n${output}`);
-    }
-    renameSync(join(work, MODULE), join(draft, MODULE));
-    rmSync(work, { recursive: true });
-  });
+  const folder = await cachedFolder(
+    join(cacheRoot(), 'modules', key),
+    progress,
+    async (draft) => {
+      progress(`building ${MODULE} for ${kernel.release}`);
+      const work = join(draft, 'work');
+      const output = await buildModule(kernel, work, [], signal);
+      if (!existsSync(join(work, MODULE))) {
+        throw new VmError('provisioning', `building for ${kernel.release} left no ${MODULE}:\n${output}`);
+      }
+      renameSync(join(work, MODULE), join(draft, MODULE));
+      rmSync(work, { recursive: true });
+    },
+    signal,
+  );
   return join(folder, MODULE);
 }
 

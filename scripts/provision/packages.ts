@@ -14,9 +14,34 @@ export function parseDepends(output: string): string[] {
   return [...new Set(names)];
 }
 
-/** Packages that `apt-get --simulate install` would install. */
-export function parseSimulation(output: string): string[] {
-  return [...output.matchAll(/^Inst (\S+)/gm)].map((match) => (match[1] ?? '').split(':')[0] ?? '');
+/**
+ * Packages that `apt-get --simulate install` would install.
+ * @param version matches the versions of those to name; default: all
+ */
+export function parseSimulation(output: string, version = /(?:)/): string[] {
+  return [...output.matchAll(/^Inst (\S+)(?: \[\S+\])?(?: \((\S+))?/gm)]
+    .filter((match) => version.test(match[2] ?? ''))
+    .map((match) => (match[1] ?? '').split(':')[0] ?? '');
+}
+
+/** Where a machine's own release of Debian comes from. */
+export interface Archive {
+  readonly uri: string;
+  /** "bookworm" */
+  readonly codename: string;
+}
+
+/**
+ * The archive of the release itself, neither its updates nor its security fixes.
+ * @param output of `apt-get indextargets --format '$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)|$(LABEL)'`
+ */
+export function parseArchive(output: string): Archive | undefined {
+  for (const line of output.split('\n')) {
+    const [uri, codename, component, origin, label] = line.trim().split('|');
+    if (uri === undefined || codename === undefined || !/^[a-z]+$/.test(codename)) continue;
+    if (component === 'main' && origin === 'Debian' && label === 'Debian') return { uri, codename };
+  }
+  return undefined;
 }
 
 /** The candidate in the output of `apt-cache policy PACKAGE`. */

@@ -12,6 +12,12 @@ const PACKAGE = 'qemu-system-x86';
 /** It looks for its modules and firmware in one place: all of them come from the cache, installed or not. */
 const OWN_FILES = /^(?:qemu-.*|seabios|ipxe-qemu)$/;
 
+/**
+ * An older one, when it translates for several processors in parallel, may run code that the kernel is just patching as it was before:
+ * it translated without holding the page that it read (cured in 8.1). The kernel then dies of its own breakpoint, "int3".
+ */
+const FIRST_RIGHT = [8, 1] as const;
+
 /** A QEMU that can be started. */
 export interface Qemu {
   readonly program: string;
@@ -22,8 +28,9 @@ export interface Qemu {
   readonly firmware: readonly string[];
 }
 
+/** Another folder than those that hold, on Debian 12, a QEMU that translates wrongly. */
 function qemuFolder(): string {
-  return join(cacheRoot(), 'qemu');
+  return join(cacheRoot(), `qemu-${FIRST_RIGHT.join('.')}`);
 }
 
 function cachedQemu(folder: string): Qemu {
@@ -42,49 +49,104 @@ function cachedQemu(folder: string): Qemu {
 }
 
 /**
- * The QEMU that would be used, without fetching one: NODE_HMM_QEMU (a path, or "cache" for the one in the cache),
- * else one on PATH, else one in the cache.
+ * The QEMU that would be used, without fetching one: NODE_HMM_QEMU (a path, or "cache" for the one in the cache), else one
+ * on PATH that translates rightly, else one in the cache, else any on PATH.
  */
-export function findQemu(): Qemu | undefined {
+export async function findQemu(): Promise<Qemu | undefined> {
   const chosen = process.env['NODE_HMM_QEMU'];
   if (chosen !== undefined && chosen !== '' && chosen !== 'cache') {
     return { program: chosen, origin: 'NODE_HMM_QEMU', env: process.env, firmware: [] };
   }
-  const installed = chosen === 'cache' ? undefined : findOnPath(PROGRAM);
-  if (installed !== undefined) return { program: installed, origin: 'PATH', env: process.env, firmware: [] };
-  return existsSync(qemuFolder()) ? cachedQemu(qemuFolder()) : undefined;
+  const path = chosen === 'cache' ? undefined : findOnPath(PROGRAM);
+  const installed: Qemu | undefined =
+    path === undefined ? undefined : { program: path, origin: 'PATH', env: process.env, firmware: [] };
+  if (installed !== undefined && translatesRightly(await qemuVersion(installed))) return installed;
+  return existsSync(qemuFolder()) ? cachedQemu(qemuFolder()) : installed;
 }
 
-export async function qemuVersion(qemu: Qemu): Promise<string> {
-  const output = (await runTool(qemu.program, ['--version'], { env: qemu.env })).toString();
-  return /version (\S+)/.exec(output)?.[1] ?? output.trim();
+const versions = new Map<string, Promise<string>>();
+
+/** @throws VmError 'provisioning' if it does not start */
+export async function qemuVersion({ program, env }: Qemu): Promise<string> {
+  const asked = versions.get(program) ?? runTool(program, ['--version'], { env }).then(parseVersion);
+  versions.set(program, asked);
+  return await asked;
 }
 
-/** A QEMU, fetched from the distribution's archive into the cache if this machine has none. */
+function parseVersion(output: Buffer): string {
+  return /version (\S+)/.exec(output.toString())?.[1] ?? output.toString().trim();
+}
+
+/** @param version as QEMU says it: "10.0.2" */
+export function translatesRightly(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > FIRST_RIGHT[0] || (major === FIRST_RIGHT[0] && minor >= FIRST_RIGHT[1]);
+}
+
+/** A QEMU, fetched from the distribution's archive into the cache if this machine has none, or one that translates wrongly. */
 export async function provideQemu(progress: Progress, signal?: AbortSignal): Promise<Qemu> {
-  const found = findQemu();
-  if (found !== undefined) return found;
-  const folder = await cachedFolder(qemuFolder(), progress, async (draft) => {
-    progress('no QEMU on this machine: fetching one into the cache');
-    try {
-      await fetchQemu(new Apt(progress, signal), draft);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new VmError('provisioning', `cannot fetch QEMU (installing ${PACKAGE} helps): ${why}`, { cause: error });
-    }
-    await qemuVersion(cachedQemu(draft)); // proves that every library is there
-  });
+  const found = await findQemu();
+  if (found !== undefined && found.origin !== 'PATH') return found;
+  const old = found === undefined ? undefined : await qemuVersion(found);
+  if (found !== undefined && translatesRightly(old!)) return found;
+  try {
+    return await fetchedQemu(old, progress, signal);
+  } catch (error) {
+    if (found === undefined || signal?.aborted === true) throw error;
+    progress(`${(error as Error).message}\nso QEMU ${old} is used, under which an emulated boot may fail by its fault`);
+    return found;
+  }
+}
+
+async function fetchedQemu(old: string | undefined, progress: Progress, signal?: AbortSignal): Promise<Qemu> {
+  const folder = await cachedFolder(
+    qemuFolder(),
+    progress,
+    async (draft) => {
+      const why = old === undefined ? 'no QEMU on this machine' : `QEMU ${old} on PATH translates wrongly (before 8.1)`;
+      progress(`${why}: fetching one into the cache`);
+      try {
+        await fetchQemu(new Apt(progress, signal), draft, progress);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new VmError('provisioning', `cannot fetch QEMU (installing ${PACKAGE} helps): ${reason}`, {
+          cause: error,
+        });
+      }
+    },
+    signal,
+  );
   return cachedQemu(folder);
 }
 
-async function fetchQemu(apt: Apt, folder: string): Promise<void> {
-  const downloads = join(folder, 'download');
-  try {
-    await apt.unpack(await apt.missing([PACKAGE], OWN_FILES), folder, downloads);
-  } catch {
-    // Missing or outdated package lists; a second failure is the caller's.
+/** The release's own if that translates rightly, else that of its backports, if there is one. */
+async function fetchQemu(apt: Apt, folder: string, progress: Progress): Promise<void> {
+  let candidate = await apt.candidate(PACKAGE);
+  if (candidate === undefined) {
+    // Missing package lists.
     await apt.update();
+    candidate = await apt.candidate(PACKAGE);
+  }
+  if (candidate === undefined || !translatesRightly(upstream(candidate))) {
+    if (!(await apt.useBackports())) progress(`this distribution has no newer QEMU than ${candidate ?? 'none'}`);
+  }
+  const downloads = join(folder, 'download');
+  const unpack = async (): Promise<void> => {
     await apt.unpack(await apt.missing([PACKAGE], OWN_FILES), folder, downloads);
+  };
+  try {
+    await unpack();
+  } catch {
+    // Outdated package lists; a second failure is the caller's.
+    await apt.update();
+    await unpack();
   }
   rmSync(downloads, { recursive: true });
+  // Proves that every library is there.
+  await qemuVersion(cachedQemu(folder));
+}
+
+/** "1:10.0.2+ds-2" is version 10.0.2 of QEMU. */
+function upstream(version: string): string {
+  return version.replace(/^\d+:/, '').replace(/[+-].*$/, '');
 }

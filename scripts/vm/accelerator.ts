@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { cacheRoot, writeFileAtomically } from '../provision/cache.js';
+import { cacheRoot, contentKey, writeFileAtomically } from '../provision/cache.js';
 import type { Qemu } from '../provision/qemu.js';
 import { findOnPath, programIdentity, type Progress } from '../provision/tools.js';
 import { bootBare } from './bare.js';
@@ -21,8 +21,8 @@ interface Verdict extends AcceleratorChoice {
   readonly key: string;
 }
 
-function verdictPath(): string {
-  return join(cacheRoot(), 'kvm.json');
+function verdictPath(qemu: Qemu): string {
+  return join(cacheRoot(), 'kvm', `${contentKey(qemu.program)}.json`);
 }
 
 /** Another boot of the host, or another QEMU, may give another answer. */
@@ -46,8 +46,8 @@ function obviousObstacle(): string | undefined {
 export function knownAccelerator(qemu: Qemu): AcceleratorChoice | undefined {
   const obstacle = obviousObstacle();
   if (obstacle !== undefined) return { accelerator: 'tcg', reason: obstacle };
-  if (!existsSync(verdictPath())) return undefined;
-  const { key, accelerator, reason } = JSON.parse(readFileSync(verdictPath(), 'utf8')) as Verdict;
+  if (!existsSync(verdictPath(qemu))) return undefined;
+  const { key, accelerator, reason } = JSON.parse(readFileSync(verdictPath(qemu), 'utf8')) as Verdict;
   return key === verdictKey(qemu) ? { accelerator, reason } : undefined;
 }
 
@@ -65,7 +65,7 @@ export async function chooseAccelerator(
   if (known !== undefined) return known;
   progress('probing KVM by booting a machine under it');
   const choice = await probe(qemu, kernel, signal);
-  writeFileAtomically(verdictPath(), JSON.stringify({ ...choice, key: verdictKey(qemu) } satisfies Verdict));
+  writeFileAtomically(verdictPath(qemu), JSON.stringify({ ...choice, key: verdictKey(qemu) } satisfies Verdict));
   return choice;
 }
 
@@ -78,7 +78,8 @@ async function probe(
     await bootBare(qemu, { ...kernel, accelerator: 'kvm', memory: '512M', cpus: 2 }, PROBE_LIMIT_MS, signal);
     return { accelerator: 'kvm', reason: 'a machine boots under it' };
   } catch (error) {
-    if (!(error instanceof VmError) || error.failure === 'aborted') throw error;
+    // Only a machine that was started and did not boot says something about KVM.
+    if (!(error instanceof VmError) || error.failure !== 'boot') throw error;
     return { accelerator: 'tcg', reason: `KVM does not work here: ${error.message}` };
   }
 }

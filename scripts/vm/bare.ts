@@ -49,7 +49,8 @@ export async function bootBare(
     log += chunk.toString();
     if (firstProgram === undefined && log.includes(MARKER)) firstProgram = performance.now() - start;
   });
-  for (const stream of [running.streams.control, running.streams.stdout, running.streams.stderr]) stream.resume();
+  const { control, stdout, stderr } = running.streams;
+  for (const stream of [control, stdout, stderr]) stream.resume();
   let late = false;
   const timer = setTimeout(() => {
     late = true;

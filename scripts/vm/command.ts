@@ -1,41 +1,17 @@
 import { once } from 'node:events';
+import { existsSync, realpathSync } from 'node:fs';
 import { constants } from 'node:os';
 
+import { EXIT, statusOfFailure } from '../exit-status.js';
+import { onBrokenPipe } from '../program.js';
+import { requireKernelBackend } from './addon-check.js';
 import { VmError } from './errors.js';
-import { DEFAULT_KERNEL, KERNELS } from './kernels.js';
+import { hostInput, releaseInput } from './host-terminal.js';
 import type { OutputSink } from './machine.js';
 import { parseVmCommandLine, type VmCommandLine } from './options.js';
-import { runInVm, type VmResult } from './run.js';
-
-/** The machine failed; nothing is known about the command (EX_UNAVAILABLE). */
-const EXIT_MACHINE_FAILED = 69;
-/** The kernel splatted, or the module would not go (EX_SOFTWARE). */
-const EXIT_KERNEL_FAULT = 70;
-
-const HELP = `Usage: node-hmm vm [OPTIONS] -- COMMAND…
-
-Boots a Linux kernel in a virtual machine, loads hmm_mirror, and runs COMMAND there with this machine's files
-at their usual paths, in the current folder. Files are read-only; /tmp, /run and /var/tmp are the guest's own.
-
-  --kernel NAME        the kernel to boot (default ${DEFAULT_KERNEL}):
-${KERNELS.map(({ name, summary }) => `                         ${name.padEnd(16)} ${summary}`).join('\n')}
-  --memory SIZE        such as 512M or 4G (default 4G)
-  --cpus N             (default 2)
-  --hugepages N        reserve N huge pages of 2 MiB at boot
-  --module-args "K=V"  parameters of the module, after those of the runner's own
-  --no-module          do not build and load the module
-  --writable DIR       a folder that COMMAND may change; may be repeated
-  --timeout SECONDS    end the machine after this time
-  --append "ARGS"      more of the kernel's command line; may be repeated
-  --accel NAME         kvm or tcg: do not choose by probing. icount: tcg, and the clock counts instructions
-  --refresh            fetch the kernel again (the newest version in the archive)
-  --verbose            the kernel's console, on standard error
-
-Exit status: COMMAND's (128 + n if signal n ended it); 64 wrong usage; 69 the machine failed; 70 the kernel
-reported a fault (BUG, WARNING, KASAN, …) or the module could not be unloaded; 130 and 143 after SIGINT and SIGTERM.
-
-Kernels, QEMU and modules are kept in NODE_HMM_CACHE (default ~/.cache/node-hmm); deleting it is safe.
-`;
+import { prepareMachine } from './prepare.js';
+import { runInVm, type VmOptions, type VmResult } from './run.js';
+import { shellCommand } from './shell-quote.js';
 
 function say(line: string): void {
   process.stderr.write(`node-hmm vm: ${line}\n`);
@@ -52,20 +28,20 @@ class Interruption {
 
   constructor() {
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.on(name, () => this.#stop(128 + constants.signals[name]));
+      process.on(name, () => this.stop(128 + constants.signals[name]));
     }
-    // A reader that went away (a pipe into head): nobody is left to work for.
-    for (const stream of [process.stdout, process.stderr]) {
-      stream.on('error', () => this.#stop(128 + constants.signals.SIGPIPE));
-    }
+    // Nobody is left to work for.
+    onBrokenPipe(() => this.stop(EXIT.brokenPipe));
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  #stop(status: number): void {
-    this.status ??= status;
+  stop(status: number): void {
+    // Whoever asks twice does not want to wait for the end of what cannot be stopped.
+    if (this.status !== undefined) process.exit(this.status);
+    this.status = status;
     this.#controller.abort();
   }
 }
@@ -73,35 +49,65 @@ class Interruption {
 function statusOf(result: VmResult): number {
   for (const splat of result.splats) say(`kernel splat:\n${splat}`);
   if (result.unloadFailure !== undefined) say(`the module could not be unloaded: ${result.unloadFailure}`);
-  return result.splats.length > 0 || result.unloadFailure !== undefined ? EXIT_KERNEL_FAULT : result.status;
+  return result.splats.length > 0 || result.unloadFailure !== undefined ? EXIT.kernel : result.status;
 }
 
-function run(line: VmCommandLine, signal: AbortSignal): Promise<VmResult> {
-  return runInVm({
-    ...line,
-    signal,
+/** The user's shell, where it is a program of this machine's. */
+function shell(): string[] {
+  const own = process.env['SHELL'];
+  return [own !== undefined && existsSync(own) ? own : '/bin/sh'];
+}
+
+function optionsOf(line: VmCommandLine): VmOptions {
+  return { ...line, command: line.shell ? shell() : line.command, progress: say };
+}
+
+async function run(line: VmCommandLine, interruption: Interruption): Promise<VmResult> {
+  const options = optionsOf(line);
+  const input = hostInput(() => interruption.stop(EXIT.interrupted), say);
+  if (input?.terminal !== undefined && line.shell) say('Ctrl-] ends the machine at once, exit when it is idle');
+  return await runInVm({
+    ...options,
+    signal: interruption.signal,
+    ...(input === undefined ? {} : { stdin: input }),
     stdout: sinkTo(process.stdout),
     stderr: sinkTo(process.stderr),
     ...(line.verbose ? { console: sinkTo(process.stderr) } : {}),
-    progress: say,
-    onBoot: ({ kernelRelease, accelerator, reason }) => say(`Linux ${kernelRelease} under ${accelerator} (${reason})`),
+    ...(line.module
+      ? {
+          precondition: (signal: AbortSignal) =>
+            requireKernelBackend(options.command, realpathSync(process.cwd()), { signal }),
+        }
+      : {}),
+    onBoot: ({ kernelRelease, accelerator, reason, qemuVersion }) =>
+      say(`Linux ${kernelRelease} under ${accelerator} (${reason}; QEMU ${qemuVersion})`),
   });
+}
+
+/** As a shell takes it, with the variables that QEMU needs to find its files. */
+async function showCommand(line: VmCommandLine, signal: AbortSignal): Promise<number> {
+  const { qemu, args, choice } = await prepareMachine({ ...optionsOf(line), signal }, false);
+  const own = Object.entries(qemu.env).filter(([name, value]) => value !== undefined && process.env[name] !== value);
+  const variables = own.map(([name, value]) => `${name}=${value}`);
+  process.stdout.write(
+    `${shellCommand([...(variables.length > 0 ? ['env', ...variables] : []), qemu.program, ...args])}\n`,
+  );
+  say(`${choice.accelerator} (${choice.reason}); the runner's end of the sockets fd=3, 4, … is not in this line`);
+  return 0;
 }
 
 /** @returns the exit status. */
 export async function vmCommand(args: readonly string[]): Promise<number> {
   const line = parseVmCommandLine(args);
-  if (line.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
   const interruption = new Interruption();
   try {
-    return statusOf(await run(line, interruption.signal));
+    return line.showCommand ? await showCommand(line, interruption.signal) : statusOf(await run(line, interruption));
   } catch (error) {
     if (interruption.status !== undefined) return interruption.status;
     if (!(error instanceof VmError)) throw error;
     say(error.report);
-    return EXIT_MACHINE_FAILED;
+    return statusOfFailure(error);
+  } finally {
+    releaseInput();
   }
 }

@@ -1,5 +1,11 @@
 /** The conversation with the guest's first program; guest/guest.h describes its side. */
 
+/** Of a terminal, in characters. */
+export interface WindowSize {
+  readonly rows: number;
+  readonly columns: number;
+}
+
 export interface Job {
   /** Path of the module to load, on the host. */
   readonly module?: string;
@@ -12,6 +18,10 @@ export interface Job {
   /** Directories mounted writable, in the order of QEMU's shares. */
   readonly writable: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Standard input comes from the host; else the command has none. */
+  readonly input?: boolean;
+  /** A terminal for the command's input and output; `error`: for its standard error as well. */
+  readonly terminal?: WindowSize & { readonly error: boolean };
   readonly argv: readonly string[];
 }
 
@@ -24,12 +34,25 @@ export function encodeJob(job: Job): Buffer {
   for (const path of job.keep) fields.push(['keep', path]);
   for (const path of job.writable) fields.push(['writable', path]);
   for (const [name, value] of Object.entries(job.env)) fields.push(['env', `${name}=${value}`]);
+  if (job.terminal !== undefined) {
+    fields.push(['terminal', `${job.terminal.rows} ${job.terminal.columns}`]);
+    if (job.terminal.error) fields.push(['terminal-error', '']);
+  } else if (job.input === true) {
+    fields.push(['input', '']);
+  }
   for (const argument of job.argv) fields.push(['arg', argument]);
   for (const [key, value] of fields) {
     if (value.includes('\0')) throw new TypeError(`the ${key} ${JSON.stringify(value)} contains a NUL character`);
   }
   return Buffer.from([...fields, ['end', '']].map(([key, value]) => `${key}\0${value}\0`).join(''));
 }
+
+/** What the host says after the job; guest/guest.h. */
+export const HostLine = {
+  endOfInput: (bytes: number) => `end-of-input ${bytes}\n`,
+  resize: ({ rows, columns }: WindowSize) => `resize ${rows} ${columns}\n`,
+  drained: 'drained\n',
+} as const;
 
 export type GuestMessage =
   | { readonly kind: 'boot'; readonly release: string }

@@ -3,6 +3,7 @@ export type VmFailure =
   | 'unsupported' // this host cannot run such a machine
   | 'provisioning' // a package, a tool or a build is missing or failed
   | 'boot' // the kernel did not reach its first program in time
+  | 'emulator' // QEMU, not the kernel, was at fault: it ran code that was not the kernel's any more
   | 'setup' // the first program could not mount, load or start something
   | 'panic' // the kernel panicked
   | 'died' // QEMU ended without being asked to
@@ -19,7 +20,7 @@ export interface VmErrorDetails {
   readonly cause?: unknown;
 }
 
-/** The machine failed; nothing is known about the command. The command line's exit status for it is 69. */
+/** The machine did not end as it should. exit-status.ts says what the command line makes of it. */
 export class VmError extends Error {
   override readonly name = 'VmError';
   readonly code = 'ERR_HMM_VM';

@@ -1,3 +1,4 @@
+import type { Features } from '../../lib/backend.js';
 import { UsageError } from '../usage-error.js';
 
 /** A kernel that a machine can boot: data only, so that a new one is a new row. */
@@ -14,7 +15,24 @@ export interface KernelDescription {
   readonly bootTimeout: number;
   /** How much slower than a stock kernel it runs, as a factor for limits on time. */
   readonly slowness: number;
+  /**
+   * What hmm.features must say there, in a machine of the default size. A test may be skipped for a feature that the row lacks;
+   * a feature that the row has and the module does not see is a failure.
+   */
+  readonly features: KernelFeatures;
 }
+
+export type KernelFeatures = Readonly<Record<Exclude<keyof Features, 'reasons'>, boolean>>;
+
+const EVERYTHING: KernelFeatures = {
+  devicePrivate: true,
+  deviceCoherent: true,
+  exclusive: true,
+  transparentHugePages: true,
+  hugetlb: true,
+};
+/** Debian built these without CONFIG_DEVICE_PRIVATE, which exclusive access takes as well. */
+const WITHOUT_DEVICE_PRIVATE: KernelFeatures = { ...EVERYTHING, devicePrivate: false, exclusive: false };
 
 /** A stock kernel from the distribution's archive; the version is resolved when it is first used. */
 export interface DebianPackages {
@@ -52,6 +70,7 @@ export const KERNELS: readonly KernelDescription[] = [
     commandLine: [],
     bootTimeout: 180,
     slowness: 1,
+    features: WITHOUT_DEVICE_PRIVATE,
   },
   {
     name: 'debian-6.12',
@@ -65,6 +84,7 @@ export const KERNELS: readonly KernelDescription[] = [
     commandLine: [],
     bootTimeout: 180,
     slowness: 1,
+    features: WITHOUT_DEVICE_PRIVATE,
   },
   {
     name: 'own-6.12',
@@ -74,6 +94,7 @@ export const KERNELS: readonly KernelDescription[] = [
     commandLine: [],
     bootTimeout: 180,
     slowness: 1,
+    features: EVERYTHING,
   },
   {
     name: 'own-6.12-debug',
@@ -83,6 +104,7 @@ export const KERNELS: readonly KernelDescription[] = [
     commandLine: [...SANITIZED, 'page_owner=on'],
     bootTimeout: 600,
     slowness: 8,
+    features: EVERYTHING,
   },
 ];
 

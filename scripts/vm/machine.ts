@@ -1,6 +1,7 @@
 import type { Progress } from '../provision/tools.js';
 import { VmError, type VmFailure } from './errors.js';
-import { encodeJob, LineSplitter, parseGuestLine, type GuestMessage, type Job } from './control.js';
+import { encodeJob, HostLine, LineSplitter, parseGuestLine, type GuestMessage, type Job } from './control.js';
+import { InputRelay, type GuestInput } from './guest-input.js';
 import { findSplats, hasPanicked, hasTranslatorFault, logTail } from './kernel-log.js';
 import { startQemu, type QemuProcess } from './qemu-process.js';
 
@@ -22,6 +23,10 @@ export interface MachineOptions {
   /** Limit for the whole run, milliseconds; undefined: none. */
   readonly timeout: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Of the command; undefined: it has none. The job says the same. */
+  readonly stdin: GuestInput | undefined;
+  /** Whose processors run the kernel: the host's own, or a translator, of which old ones have a fault. */
+  readonly processors: 'own' | 'translated' | 'translated wrongly';
 }
 
 /** What the machine reported, and when, in milliseconds since QEMU was started. */
@@ -42,6 +47,7 @@ class MachineRun {
   readonly #times = { boot: 0, started: 0, exit: 0 };
   readonly #relayed = { stdout: 0, stderr: 0 };
   readonly #log: Buffer[] = [];
+  readonly #input: InputRelay | undefined;
   #failure: { readonly kind: VmFailure; readonly message: string; readonly cause?: unknown } | undefined;
   #release: string | undefined;
   #exit: MachineReport['exit'] | undefined;
@@ -63,6 +69,17 @@ class MachineRun {
         this.#relayed[name] += chunk.length;
         this.#answerWhenDrained();
       });
+    }
+    if (options.stdin !== undefined) {
+      this.#input = new InputRelay(
+        options.stdin,
+        {
+          write: (chunk) => streams.stdin.write(chunk),
+          onDrain: (resume) => streams.stdin.once('drain', resume),
+          say: (line) => streams.control.write(line),
+        },
+        (error) => this.#fail('aborted', 'the standard input could not be read', error),
+      );
     }
     const lines = new LineSplitter();
     streams.control.on('data', (chunk: Buffer) => {
@@ -88,6 +105,7 @@ class MachineRun {
     } finally {
       clearTimeout(late);
       clearTimeout(over);
+      this.#input?.stop();
       signal?.removeEventListener('abort', abort);
     }
   }
@@ -128,11 +146,13 @@ class MachineRun {
         break;
       case 'started':
         this.#times.started = now;
+        this.#startInput();
         break;
       case 'exit':
       case 'signal':
         this.#exit = message;
         this.#times.exit = now;
+        this.#input?.stop();
         break;
       case 'output':
         this.#expected = message;
@@ -151,6 +171,14 @@ class MachineRun {
     }
   }
 
+  #startInput(): void {
+    try {
+      this.#input?.start();
+    } catch (error) {
+      this.#fail('setup', `the standard input: ${error instanceof Error ? error.message : String(error)}`, error);
+    }
+  }
+
   /**
    * The first program waits for an answer before it takes the machine down: bytes still on their way from a port to
    * the host would be lost with QEMU.
@@ -159,7 +187,7 @@ class MachineRun {
     const expected = this.#expected;
     if (!this.#done || expected === undefined) return;
     if (this.#relayed.stdout < expected.stdout || this.#relayed.stderr < expected.stderr) return;
-    this.#qemu.streams.control.write('\n');
+    this.#qemu.streams.control.write(HostLine.drained);
   }
 
   /** The first failure counts; later ones follow from it. */
@@ -187,18 +215,29 @@ class MachineRun {
   }
 
   #error(kind: VmFailure, message: string, log: string, messages: string): VmError {
-    const text = messages === '' ? message : `${message}\nQEMU says: ${messages}`;
-    return new VmError(kind, text, {
-      logTail: logTail(log),
-      splats: findSplats(log),
-      commandStarted: this.#times.started > 0,
-      cause: this.#failure?.cause,
-    });
+    const splats = findSplats(log);
+    const commandStarted = this.#times.started > 0;
+    const details = { logTail: logTail(log), splats, commandStarted, cause: this.#failure?.cause };
+    if (kind !== 'aborted' && this.#translatorFailed(splats, commandStarted)) {
+      const when = commandStarted ? 'the machine failed' : 'the machine failed to boot';
+      return new VmError('emulator', `${when}: QEMU ran a stale or wrong translation of the kernel's code`, details);
+    }
+    return new VmError(kind, messages === '' ? message : `${message}\nQEMU says: ${messages}`, details);
+  }
+
+  /**
+   * While it boots, a kernel has run nothing of the user's: such a fault is QEMU's. Later it could be of the module's, unless
+   * QEMU is known to have it.
+   */
+  #translatorFailed(splats: readonly string[], commandStarted: boolean): boolean {
+    const { processors } = this.#options;
+    const possible = commandStarted ? processors === 'translated wrongly' : processors !== 'own';
+    return possible && hasTranslatorFault(splats);
   }
 }
 
-/** Boots of one run; see hasTranslatorFault. Before the command has started, another boot loses nothing. */
-const MAX_BOOTS = 3;
+/** Boots of one run. Before the command has started, another boot loses nothing; but it is told. */
+const MAX_BOOTS = 2;
 
 /**
  * Boots a machine, gives it its job and waits for its end.
@@ -209,9 +248,9 @@ export async function runMachine(options: MachineOptions, progress: Progress): P
     try {
       return await new MachineRun(options).run();
     } catch (error) {
-      if (!(error instanceof VmError) || error.failure !== 'panic' || !hasTranslatorFault(error.splats)) throw error;
+      if (!(error instanceof VmError) || error.failure !== 'emulator') throw error;
       if (error.commandStarted || boots === MAX_BOOTS) throw error;
-      progress('the kernel ran into a fault of QEMU (a stale or wrong translation) while booting: again');
+      progress(`${error.message}. Once more:`);
     }
   }
 }

@@ -1,7 +1,8 @@
-import { applyOption } from '../command-line.js';
+import { parseCommandLine, wholeNumber } from '../command-line.js';
 import { UsageError } from '../usage-error.js';
 import { kernelNamed } from './kernels.js';
-import { acceleratorNamed, type Accelerator } from './qemu-args.js';
+import type { Accelerator } from './qemu-args.js';
+import { VM } from './spec.js';
 
 /** The command line of `node-hmm vm`, checked. */
 export interface VmCommandLine {
@@ -20,76 +21,74 @@ export interface VmCommandLine {
   readonly append: readonly string[];
   readonly verbose: boolean;
   readonly refresh: boolean;
+  /** QEMU's command line is printed, and nothing booted. */
+  readonly showCommand: boolean;
+  readonly shell: boolean;
+  /** Empty for a shell. */
   readonly command: readonly string[];
 }
 
-type Draft = { -readonly [K in keyof VmCommandLine]: VmCommandLine[K] } & { writable: string[]; append: string[] };
-
 const MAX_CPUS = 64;
+/** 64 GiB. */
+const MAX_HUGE_PAGES = 2 ** 15;
+/** The longest that a timer of Node's can wait, in seconds. */
+const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
-function positive(option: string, text: string): number {
+function seconds(text: string): number {
   const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0) throw new UsageError(`${option} takes a positive number, not "${text}"`);
+  if (text.trim() === '' || !(value > 0 && value <= MAX_SECONDS)) {
+    throw new UsageError(`--timeout takes seconds, a positive number up to ${MAX_SECONDS}, not "${text}"`);
+  }
   return value;
 }
 
-const FLAGS: Readonly<Record<string, (draft: Draft) => void>> = {
-  '--help': (draft) => (draft.help = true),
-  '--no-module': (draft) => (draft.module = false),
-  '--verbose': (draft) => (draft.verbose = true),
-  '--refresh': (draft) => (draft.refresh = true),
-};
+function memorySize(text: string): string {
+  if (!/^[1-9]\d*[MG]$/.test(text)) throw new UsageError(`--memory takes a size such as 512M or 4G, not "${text}"`);
+  return text;
+}
 
-const VALUES: Readonly<Record<string, (draft: Draft, value: string) => void>> = {
-  '--kernel': (draft, value) => (draft.kernel = kernelNamed(value).name),
-  '--memory': (draft, value) => {
-    if (!/^[1-9]\d*[MG]$/.test(value)) throw new UsageError(`--memory takes a size such as 512M or 4G, not "${value}"`);
-    draft.memory = value;
-  },
-  '--cpus': (draft, value) => {
-    const cpus = positive('--cpus', value);
-    if (!Number.isInteger(cpus) || cpus > MAX_CPUS) throw new UsageError(`--cpus takes 1 to ${MAX_CPUS}`);
-    draft.cpus = cpus;
-  },
-  '--hugepages': (draft, value) => {
-    const pages = positive('--hugepages', value);
-    if (!Number.isInteger(pages)) throw new UsageError(`--hugepages takes a number of pages, not "${value}"`);
-    draft.hugePages = pages;
-  },
-  '--module-args': (draft, value) => (draft.moduleParameters = value),
-  '--accel': (draft, value) => {
-    draft.accelerator = acceleratorNamed(value);
-  },
-  '--timeout': (draft, value) => (draft.timeout = positive('--timeout', value)),
-  '--writable': (draft, value) => draft.writable.push(value),
-  '--append': (draft, value) => draft.append.push(value),
-};
+function cpuCount(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_CPUS) return value;
+  throw new UsageError(`--cpus takes 1 to ${MAX_CPUS}, not "${text}"`);
+}
+
+/** `{ [name]: read(text) }`, or nothing for an option that was not given. */
+function given<Name extends string, T>(
+  name: Name,
+  text: string | undefined,
+  read: (text: string) => T,
+): { readonly [key in Name]?: T } {
+  return (text === undefined ? {} : { [name]: read(text) }) as { readonly [key in Name]?: T };
+}
 
 /**
  * Options come first; the command starts after "--" or at the first word that is no option.
  * @throws UsageError
  */
 export function parseVmCommandLine(args: readonly string[]): VmCommandLine {
-  const draft: Draft = {
-    help: false,
-    module: true,
-    verbose: false,
-    refresh: false,
-    writable: [],
-    append: [],
-    command: [],
-  };
-  let index = 0;
-  for (; index < args.length; index++) {
-    const word = args[index] ?? '';
-    if (word === '--') {
-      index++;
-      break;
-    }
-    if (!word.startsWith('-')) break;
-    index = applyOption({ flags: FLAGS, values: VALUES }, draft, args, index);
+  const { values, operands } = parseCommandLine(VM, args);
+  const { help, shell, 'show-command': showCommand } = values;
+  if (shell && operands.length > 0) throw new UsageError('--shell takes no command: the shell is the command');
+  if (!help && !shell && !showCommand && operands.length === 0) {
+    throw new UsageError('no command: node-hmm vm [OPTIONS] -- COMMAND…, or --shell');
   }
-  draft.command = args.slice(index);
-  if (!draft.help && draft.command.length === 0) throw new UsageError('no command: node-hmm vm [OPTIONS] -- COMMAND…');
-  return draft;
+  return {
+    help,
+    ...given('kernel', values.kernel, (name) => kernelNamed(name).name),
+    ...given('memory', values.memory, memorySize),
+    ...given('cpus', values.cpus, cpuCount),
+    ...given('hugePages', values.hugepages, (text) => wholeNumber('--hugepages', text, 1, MAX_HUGE_PAGES, 'pages')),
+    ...given('moduleParameters', values['module-args'], (text) => text),
+    module: !values['no-module'],
+    ...(values.accel === undefined ? {} : { accelerator: values.accel }),
+    ...given('timeout', values.timeout, seconds),
+    writable: values.writable,
+    append: values.append,
+    verbose: values.verbose,
+    refresh: values.refresh,
+    showCommand,
+    shell,
+    command: operands,
+  };
 }

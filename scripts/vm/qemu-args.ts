@@ -1,22 +1,13 @@
 /** Pure builders of QEMU's command line: each returns one piece of it. */
-import { UsageError } from '../usage-error.js';
-
 /**
  * kvm: the processor itself. tcg: translated. icount: translated, one processor at a time, and the guest's clock counts its
  * instructions, so that what is measured there is the same however busy the host is.
  */
-const ACCELERATORS = ['kvm', 'tcg', 'icount'] as const;
+export const ACCELERATORS = ['kvm', 'tcg', 'icount'] as const;
 export type Accelerator = (typeof ACCELERATORS)[number];
 
-/** @throws UsageError for one that there is not */
-export function acceleratorNamed(name: string): Accelerator {
-  const found = ACCELERATORS.find((each) => each === name);
-  if (found === undefined) throw new UsageError(`--accel takes ${ACCELERATORS.join(', ')}, not "${name}"`);
-  return found;
-}
-
 /** File descriptors that QEMU inherits, each one end of a socket pair with the runner. */
-export const FD = { console: 3, control: 4, stdout: 5, stderr: 6 } as const;
+export const FD = { console: 3, control: 4, stdout: 5, stderr: 6, stdin: 7 } as const;
 
 export interface MachineDescription {
   readonly accelerator: Accelerator;
@@ -79,13 +70,20 @@ function slot(device: number): string {
   return address === undefined ? '' : `,addr=0x${address.toString(16)}`;
 }
 
-/** Three ports: control, standard output, standard error. Numbers as in guest/guest.h. */
-export function portArgs(): string[] {
-  const port = (name: 'control' | 'stdout' | 'stderr', number: number): string[] => [
+/**
+ * The ports of control, standard output and standard error, and, if there is one, of standard input. Numbers as in
+ * guest/guest.h.
+ */
+export function portArgs(input = false): string[] {
+  const port = (name: 'control' | 'stdout' | 'stderr' | 'stdin', number: number): string[] => [
     ...['-chardev', `socket,id=${name},fd=${FD[name]}`],
     ...['-device', `virtserialport,chardev=${name},name=node-hmm.${name},nr=${number}`],
   ];
-  return ['-device', `virtio-serial-pci${slot(0)}`, ...port('control', 1), ...port('stdout', 2), ...port('stderr', 3)];
+  return [
+    ...['-device', `virtio-serial-pci${slot(0)}`],
+    ...[...port('control', 1), ...port('stdout', 2), ...port('stderr', 3)],
+    ...(input ? port('stdin', 4) : []),
+  ];
 }
 
 /** The host's root, read-only, and the folders that are writable, numbered as guest/mounts.c expects. */

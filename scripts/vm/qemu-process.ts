@@ -9,6 +9,7 @@ export interface QemuStreams {
   readonly control: Duplex;
   readonly stdout: Duplex;
   readonly stderr: Duplex;
+  readonly stdin: Duplex;
 }
 
 export interface QemuProcess {
@@ -38,7 +39,7 @@ export function startQemu(program: string, args: readonly string[], env: NodeJS.
     env,
     // A session of its own: Ctrl-C at the terminal is for the runner to decide on, not for QEMU.
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
   });
   const messages: Buffer[] = [];
   child.stdout?.on('data', (chunk: Buffer) => messages.push(chunk));
@@ -59,6 +60,7 @@ export function startQemu(program: string, args: readonly string[], env: NodeJS.
       control: stream(child, 4),
       stdout: stream(child, 5),
       stderr: stream(child, 6),
+      stdin: stream(child, 7),
     },
     ended,
     kill: () => child.kill('SIGKILL'),

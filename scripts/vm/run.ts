@@ -1,28 +1,12 @@
-import { existsSync, realpathSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
-
-import { provideGuestProgram } from '../provision/guest-program.js';
-import { provideInitramfs } from '../provision/initramfs.js';
-import { provideKernel, type Kernel } from '../provision/kernel.js';
-import { provideModule } from '../provision/module.js';
-import { provideQemu } from '../provision/qemu.js';
 import type { Progress } from '../provision/tools.js';
-import { chooseAccelerator, type AcceleratorChoice } from './accelerator.js';
-import { deviceMemoryCommandLine, moduleParameters } from './device-memory.js';
-import { VmError } from './errors.js';
-import { guestEnvironment, keptPaths, SCRATCH_DIRECTORIES } from './guest-view.js';
+import { translatesRightly } from '../provision/qemu.js';
+import type { AcceleratorChoice } from './accelerator.js';
+import type { GuestInput } from './guest-input.js';
 import { findSplats } from './kernel-log.js';
-import { DEFAULT_KERNEL, kernelNamed } from './kernels.js';
-import { runMachine, type OutputSink } from './machine.js';
-import {
-  baseCommandLine,
-  consoleArgs,
-  kernelArgs,
-  machineArgs,
-  portArgs,
-  shareArgs,
-  type Accelerator,
-} from './qemu-args.js';
+import { runMachine, type MachineOptions, type OutputSink } from './machine.js';
+import { prepareMachine, type PreparedMachine } from './prepare.js';
+import type { Accelerator } from './qemu-args.js';
+import { recordBoot } from './under-test.js';
 
 export interface VmOptions {
   /** The program and its arguments; looked up on PATH in the guest. */
@@ -59,15 +43,20 @@ export interface VmOptions {
   readonly signal?: AbortSignal;
   /** The kernel prints everything from its first line on. */
   readonly verbose?: boolean;
+  /** Standard input of the command; default none. */
+  readonly stdin?: GuestInput;
   readonly stdout?: OutputSink;
   readonly stderr?: OutputSink;
   readonly console?: OutputSink;
   readonly progress?: Progress;
+  /** Must hold before a machine is started; what is missing is fetched and built meanwhile. */
+  readonly precondition?: (signal: AbortSignal) => Promise<void>;
   readonly onBoot?: (info: BootInfo & { readonly pid: number }) => void;
 }
 
 export interface BootInfo extends AcceleratorChoice {
   readonly kernelRelease: string;
+  readonly qemuVersion: string;
 }
 
 export interface VmResult extends BootInfo {
@@ -97,28 +86,27 @@ export interface VmTimings {
   readonly shutdown: number;
 }
 
-function writableFolder(cwd: string, folder: string): string {
-  const path = resolve(cwd, folder);
-  if (!existsSync(path) || !statSync(path).isDirectory()) {
-    throw new VmError('setup', `the writable folder ${path} is not there or not a folder`);
-  }
-  return realpathSync(path);
+/** Of the preparation and of the precondition, whichever fails first ends the other. */
+async function prepared(options: VmOptions): Promise<PreparedMachine> {
+  const { precondition, signal } = options;
+  if (precondition === undefined) return await prepareMachine(options);
+  const stop = new AbortController();
+  const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  const [held, machine] = await Promise.allSettled([
+    precondition(either).catch((error: unknown) => {
+      stop.abort();
+      throw error;
+    }),
+    prepareMachine({ ...options, signal: either }),
+  ]);
+  if (held.status === 'rejected') throw held.reason;
+  if (machine.status === 'rejected') throw machine.reason;
+  return machine.value;
 }
 
-async function moduleToLoad(
-  module: boolean | string,
-  kernel: Kernel,
-  progress: Progress,
-  signal: AbortSignal | undefined,
-): Promise<string | undefined> {
-  if (module === false) return undefined;
-  return realpathSync(module === true ? await provideModule(kernel, progress, signal) : module);
-}
-
-function checkHost(): void {
-  if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new VmError('unsupported', `machines run on Linux x64 hosts, not on ${process.platform} ${process.arch}`);
-  }
+function processors({ choice, qemuVersion }: PreparedMachine): MachineOptions['processors'] {
+  if (choice.accelerator === 'kvm') return 'own';
+  return translatesRightly(qemuVersion) ? 'translated' : 'translated wrongly';
 }
 
 /**
@@ -127,71 +115,36 @@ function checkHost(): void {
  * @throws VmError if the machine, not the command, fails.
  */
 export async function runInVm(options: VmOptions): Promise<VmResult> {
-  checkHost();
   const start = performance.now();
-  const progress = options.progress ?? ((): void => undefined);
-  const { signal } = options;
-  const description = kernelNamed(options.kernel ?? DEFAULT_KERNEL);
-  const cwd = realpathSync(options.cwd ?? process.cwd());
-  const env = guestEnvironment(options.env ?? process.env, cwd, description.name);
-  const writable = (options.writable ?? []).map((folder) => writableFolder(cwd, folder));
-
-  const qemu = await provideQemu(progress, signal);
-  const kernel = await provideKernel(description, progress, { refresh: options.refresh ?? false, signal });
-  const initramfs = provideInitramfs(await provideGuestProgram(progress, signal), kernel.modules);
-  const module = await moduleToLoad(options.module ?? true, kernel, progress, signal);
-  const choice: AcceleratorChoice =
-    options.accelerator === undefined
-      ? await chooseAccelerator(qemu, { image: kernel.image, initramfs }, progress, signal)
-      : { accelerator: options.accelerator, reason: 'as asked' };
+  const machine = await prepared(options);
   const provisioned = performance.now();
-
-  const memory = options.memory ?? '4G';
-  const machine = {
-    accelerator: choice.accelerator,
-    memory,
-    cpus: options.cpus ?? 2,
-    firmware: qemu.firmware,
-    kernelImage: kernel.image,
-    initramfs,
-    kernelCommandLine: [
-      ...baseCommandLine(choice.accelerator, options.verbose ?? false),
-      ...description.commandLine,
-      ...deviceMemoryCommandLine(memory),
-      ...(options.hugePages === undefined ? [] : [`hugepages=${options.hugePages}`]),
-      ...(options.append ?? []),
-    ],
-  };
+  const { description, qemu, qemuVersion, choice } = machine;
   const ignore: OutputSink = () => undefined;
   const report = await runMachine(
     {
       program: qemu.program,
-      args: [...machineArgs(machine), ...kernelArgs(machine), ...consoleArgs(), ...portArgs(), ...shareArgs(writable)],
+      args: machine.args,
       env: qemu.env,
-      job: {
-        ...(module === undefined
-          ? {}
-          : { module, moduleParameters: moduleParameters(module, memory, options.moduleParameters) }),
-        cwd,
-        scratch: SCRATCH_DIRECTORIES,
-        keep: keptPaths(options.command, cwd, env, [process.execPath], existsSync),
-        writable,
-        env,
-        argv: options.command,
-      },
+      job: machine.job,
+      stdin: options.stdin,
       stdout: options.stdout ?? ignore,
       stderr: options.stderr ?? ignore,
       console: options.console ?? ignore,
-      onBoot: (kernelRelease, pid) => options.onBoot?.({ kernelRelease, pid, ...choice }),
+      onBoot: (kernelRelease, pid) => {
+        recordBoot({ kernel: description.name, kernelRelease, accelerator: choice.accelerator, qemuVersion });
+        options.onBoot?.({ kernelRelease, pid, qemuVersion, ...choice });
+      },
       bootTimeout: (options.bootTimeout ?? description.bootTimeout) * 1000,
       timeout: options.timeout === undefined ? undefined : options.timeout * 1000,
-      signal,
+      signal: options.signal,
+      processors: processors(machine),
     },
-    progress,
+    options.progress ?? ((): void => undefined),
   );
   const { times, exit } = report;
   return {
     kernelRelease: report.release,
+    qemuVersion,
     ...choice,
     status: 'signal' in exit ? 128 + exit.signal : exit.code,
     signal: 'signal' in exit ? exit.signal : undefined,

@@ -1,17 +1,11 @@
 /** What the tests of device memory and of exclusive access share: a process with a mirror of a device, and words for its pages. */
 import type { AddressSpace, Device, Hmm, Mirror, NotifierRange, PageState } from 'node-hmm';
 import { expect, it, type TestContext } from 'vitest';
-import { BASE, GiB, PAGE, bench, map, shown, touch, type Profile } from './support.js';
+import { BASE, GiB, PAGE, bench, map, need, shown, touch, type Feature, type Profile } from './support.js';
 
 export type Kind = 'private' | 'coherent';
-export type Needed = 'devicePrivate' | 'deviceCoherent' | 'exclusive' | 'transparentHugePages';
-
-/** Skips the test, and says why, where this kernel cannot do it. */
-export function need(context: TestContext, hmm: Hmm, ...features: readonly Needed[]): void {
-  for (const feature of features) {
-    if (!hmm.features[feature]) context.skip(`${feature}: ${hmm.features.reasons[feature] ?? 'no reason was given'}`);
-  }
-}
+export type Needed = Feature;
+export { need };
 
 export interface DeviceBench {
   readonly hmm: Hmm;

@@ -13,7 +13,21 @@ import {
   PROT_READ,
 } from 'node-hmm';
 import { describe, expect, it } from 'vitest';
-import { BASE, MiB, PAGE, RW, SHARED, byteOf, look, map, refusalCode, refused, shown, touch } from './support.js';
+import {
+  BASE,
+  MiB,
+  PAGE,
+  RW,
+  SHARED,
+  byteOf,
+  look,
+  map,
+  needWithout,
+  refusalCode,
+  refused,
+  shown,
+  touch,
+} from './support.js';
 import { cleared, deviceBench, exclusive, migrated, pages, recordOwned, rows, type DeviceBench } from './devices.js';
 
 async function take({ mirror }: DeviceBench, offset: number, length = PAGE): Promise<number> {
@@ -388,7 +402,7 @@ describe('atomicAdd', () => {
 
   it('a kernel that cannot says so', async (context) => {
     const { hmm, space, mirror } = await deviceBench(context, null);
-    if (hmm.features.exclusive) return context.skip('this one can');
+    needWithout(context, hmm, 'exclusive');
     await map(space, 0, PAGE);
     expect(await refusalCode(mirror.makeExclusive(BASE, BASE + PAGE))).toBe('EOPNOTSUPP');
     expect(await refusalCode(mirror.atomicAdd(BASE, 1n))).toBe('EOPNOTSUPP');

@@ -23,6 +23,7 @@ import {
   PRIVATE,
   RW,
   bench,
+  need,
   rangeFaultUntilDone,
   record,
   refusalCode,
@@ -68,7 +69,7 @@ export function stories(section: string, feature: 'transparentHugePages' | 'huge
   for (const { name, watch = [0], steps } of rows) {
     it(`${section}: ${name}`, async (context) => {
       const { hmm, space, profile } = await bench();
-      if (!hmm.features[feature]) context.skip(`${feature}: ${hmm.features.reasons[feature] ?? 'no reason was given'}`);
+      need(context, hmm, feature);
       const story: Story = { hmm, profile, parent: await processOf(space), child: null };
       for (const [index, [act, events, pages]] of steps.entries()) {
         await act(story, story.parent.space, story.parent.recorder);

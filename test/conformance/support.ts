@@ -13,7 +13,8 @@ import {
   type InvalidationEvent,
   type IntervalNotifier,
 } from 'node-hmm';
-import { expect, onTestFinished } from 'vitest';
+import { expect, onTestFinished, type TestContext } from 'vitest';
+import { kernelNamed, type KernelFeatures } from '../../scripts/vm/kernels.js';
 
 /** Where the suite runs: HMM_TEST_TARGET is 'simulation-6.1', 'simulation-6.12' or 'kernel'. */
 const target = process.env['HMM_TEST_TARGET'] ?? 'simulation-6.12';
@@ -50,6 +51,47 @@ export async function openTarget(options: { callbackTimeout?: number } = { callb
 /** Which kernel's answers to expect. Newer kernels than were read are taken for the newest that was. */
 export function profileOf(release: string): Profile {
   return /(^|-)6\.1([.-]|$)/.test(release) ? '6.1' : '6.12';
+}
+
+export type Feature = keyof KernelFeatures;
+
+/**
+ * What must be there: on a machine of `node-hmm vm` what its row in scripts/vm/kernels.ts says, in the simulation
+ * everything. Undefined on a kernel that is in no table.
+ */
+export function promised(): KernelFeatures | undefined {
+  if (!onKernel) return SIMULATED;
+  const machine = process.env['NODE_HMM_VM'];
+  return machine === undefined ? undefined : kernelNamed(machine).features;
+}
+
+const SIMULATED: KernelFeatures = {
+  devicePrivate: true,
+  deviceCoherent: true,
+  exclusive: true,
+  transparentHugePages: true,
+  hugetlb: true,
+};
+
+/**
+ * Skips the test where the kernel lacks a feature, and says why.
+ * @throws if the feature is missing where it was promised: a probe that fails must not turn tests into skips
+ */
+export function need(context: TestContext, hmm: Hmm, ...features: readonly Feature[]): void {
+  const table = promised();
+  for (const feature of features) {
+    if (hmm.features[feature]) continue;
+    const reason = `${feature}: ${hmm.features.reasons[feature] ?? 'no reason was given'}`;
+    if (table?.[feature] === true) throw new Error(`this kernel has it, and it was not found: ${reason}`);
+    context.skip(reason);
+  }
+}
+
+/** Skips a test of what a kernel without that feature answers, where the feature is there and was promised. */
+export function needWithout(context: TestContext, hmm: Hmm, feature: Feature): void {
+  if (!hmm.features[feature]) return;
+  if (promised()?.[feature] === false) throw new Error(`${feature} was found on a kernel that has not got it`);
+  context.skip(`${feature}: this kernel has it`);
 }
 
 export interface Bench {

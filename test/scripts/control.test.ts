@@ -27,6 +27,15 @@ describe('the job', () => {
     expect(encodeJob(job).toString()).not.toContain('module');
   });
 
+  it('asks for a terminal, or for standard input, or for neither', () => {
+    const terminal = { rows: 30, columns: 100, error: true };
+    expect(encodeJob({ ...job, input: true, terminal }).toString()).toContain(
+      'terminal\x0030 100\0terminal-error\0\0arg',
+    );
+    expect(encodeJob({ ...job, input: true }).toString()).toContain('\0input\0\0arg');
+    expect(encodeJob(job).toString()).not.toMatch(/input|terminal/);
+  });
+
   it('refuses what would break its framing', () => {
     expect(() => encodeJob({ ...job, argv: ['a\0b'] })).toThrow(TypeError);
   });

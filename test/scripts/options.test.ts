@@ -20,6 +20,8 @@ describe('the command line of vm', () => {
       refresh: true,
       writable: [],
       append: [],
+      shell: false,
+      showCommand: false,
       command: ['node', '--version', '--', '--help'],
     });
   });
@@ -35,12 +37,37 @@ describe('the command line of vm', () => {
     expect(line).toMatchObject({ writable: ['a', 'b'], append: ['-x'], moduleParameters: 'k=v w=1' });
   });
 
-  it('needs no command for help', () => {
+  it('needs no command for help, a shell, or to show what it would start', () => {
     expect(parseVmCommandLine(['--help']).help).toBe(true);
+    expect(parseVmCommandLine(['-h']).help).toBe(true);
+    expect(parseVmCommandLine(['--shell'])).toMatchObject({ shell: true, command: [] });
+    expect(parseVmCommandLine(['--show-command'])).toMatchObject({ showCommand: true, command: [] });
+  });
+
+  it('leaves -h, --version and what else is the command’s to the command', () => {
+    const words = ['node', '-h', '--version', '-v', '--bogus'];
+    for (const args of [words, ['--', ...words]]) {
+      expect(parseVmCommandLine(args)).toMatchObject({ help: false, command: words });
+    }
+  });
+
+  it('takes a value after = whatever it is', () => {
+    expect(parseVmCommandLine(['--module-args=--', '--append=--verbose', 'true'])).toMatchObject({
+      moduleParameters: '--',
+      append: ['--verbose'],
+      verbose: false,
+    });
   });
 
   it.each([
     [[], /no command/],
+    [['--module-args', '--', 'true'], /--module-args needs a value, and -- follows; .*write --module-args=--/],
+    [['--append', '--verbose', '--', 'true'], /--append needs a value, and --verbose follows/],
+    [['--kernal', 'x', '--', 'true'], /unknown option --kernal; is it --kernel that you mean\?/],
+    [['-x', '--', 'true'], /unknown option -x/],
+    [['--shell', '--', 'true'], /--shell takes no command/],
+    [['--timeout', '1e9', '--', 'true'], /--timeout/],
+    [['--timeout', '', '--', 'true'], /--timeout/],
     [['--'], /no command/],
     [['--bogus', '--', 'true'], /unknown option --bogus/],
     [['--kernel'], /--kernel needs a value/],

@@ -18,12 +18,20 @@ describe.each([
     const { status, stdout, stderr } = run(program, '--help');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(new RegExp(`^Usage: ${command} `));
+    expect(run(program, '-h')).toEqual({ status: 0, stdout, stderr });
+    const version = { status: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string, stderr: '' };
+    expect(run(program, '--version')).toEqual(version);
+    expect(run(program, '-v')).toEqual(version);
   });
 
   it('refuses what it does not know before it does anything', () => {
     const { status, stdout, stderr } = run(program, '--nonsense');
     expect({ status, stdout }).toEqual({ status: 64, stdout: '' });
-    expect(stderr).toContain("Unknown option '--nonsense'");
+    expect(stderr).toMatch(/unknown option '?--nonsense/i);
+    // The help of this very program is named, not that of another.
+    expect(stderr).toContain(
+      `${command.replace('npm test', 'npm run test')} ${command.startsWith('npm') ? '-- ' : ''}--help`,
+    );
     expect(stderr).not.toContain('    at ');
   });
 

@@ -53,6 +53,14 @@ describe('QEMU arguments', () => {
     ]);
   });
 
+  it('has a port of standard input only where there is one', () => {
+    expect(portArgs(true).slice(0, portArgs().length)).toEqual(portArgs());
+    expect(portArgs(true).slice(portArgs().length)).toEqual([
+      ...['-chardev', 'socket,id=stdin,fd=7'],
+      ...['-device', 'virtserialport,chardev=stdin,name=node-hmm.stdin,nr=4'],
+    ]);
+  });
+
   it('shares the root read-only and the writable folders by number', () => {
     const shares = shareArgs(['/w/a,b', '/w/c']).filter((argument) => argument.startsWith('local,'));
     expect(shares).toEqual([

@@ -1,6 +1,6 @@
 /** Options of openHmm that decide what the simulated machine is. */
 import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, openHmm } from 'node-hmm';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 
 it('devices: those that were asked for, and auto is the simulation then', async () => {
   const devices = [
@@ -60,4 +60,29 @@ it('hugePages: what is no size of a pool, or goes with a kernel, is refused', as
   await expect(openHmm({ hugePages: '8' })).rejects.toThrow(TypeError);
   await expect(openHmm({ backend: 'kernel', hugePages: 8 })).rejects.toThrow(TypeError);
   await expect(openHmm({ device: '/dev/hmm_mirror0', hugePages: 8 })).rejects.toThrow(TypeError);
+});
+
+it('in a virtual machine auto means the kernel, or an error with the reason; the simulation has to be asked for', async () => {
+  // No file of that name: this machine may have the module loaded.
+  const options = { device: '/dev/hmm_mirror_none' };
+  onTestFinished(() => void vi.unstubAllEnvs());
+  vi.stubEnv('NODE_HMM_VM', undefined);
+  await using outside = await openHmm(options);
+  expect(outside.backend).toBe('simulation');
+  vi.stubEnv('NODE_HMM_VM', '');
+  await using empty = await openHmm(options);
+  expect(empty.backend).toBe('simulation');
+  vi.stubEnv('NODE_HMM_VM', 'debian-6.12');
+  for (const backend of [undefined, 'auto'] as const) {
+    await expect(openHmm({ ...options, ...(backend === undefined ? {} : { backend }) })).rejects.toMatchObject({
+      code: 'ERR_HMM_NO_KERNEL',
+      message: expect.stringMatching(
+        /.+; in debian-6\.12, the virtual machine of node-hmm vm, 'auto' means the kernel/s,
+      ) as string,
+    });
+  }
+  for (const asked of [{ backend: 'simulation' }, { kernel: '6.1' }, { hugePages: 1 }] as const) {
+    await using hmm = await openHmm(asked);
+    expect(hmm.backend).toBe('simulation');
+  }
 });

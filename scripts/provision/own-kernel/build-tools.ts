@@ -40,20 +40,25 @@ export async function provideBuildTools(progress: Progress, signal?: AbortSignal
   if (lacking.length === 0) return { env: process.env, makeArguments: [], libraries: [] };
 
   const target = join(cacheRoot(), 'build-tools', lacking.join('-'));
-  const root = await cachedFolder(target, progress, async (draft) => {
-    progress(`no ${lacking.join(', ')} on this machine: fetching into the cache`);
-    const apt = new Apt(progress, signal);
-    const downloads = join(draft, 'download');
-    try {
-      await apt.unpack(await apt.missing(lacking, ELF_RUNTIME), draft, downloads);
-    } catch (error) {
-      if (signal?.aborted === true) throw error;
-      // Missing or outdated package lists; a second failure is the caller's.
-      await apt.update();
-      await apt.unpack(await apt.missing(lacking, ELF_RUNTIME), draft, downloads);
-    }
-    rmSync(downloads, { recursive: true });
-  });
+  const root = await cachedFolder(
+    target,
+    progress,
+    async (draft) => {
+      progress(`no ${lacking.join(', ')} on this machine: fetching into the cache`);
+      const apt = new Apt(progress, signal);
+      const downloads = join(draft, 'download');
+      try {
+        await apt.unpack(await apt.missing(lacking, ELF_RUNTIME), draft, downloads);
+      } catch (error) {
+        if (signal?.aborted === true) throw error;
+        // Missing or outdated package lists; a second failure is the caller's.
+        await apt.update();
+        await apt.unpack(await apt.missing(lacking, ELF_RUNTIME), draft, downloads);
+      }
+      rmSync(downloads, { recursive: true });
+    },
+    signal,
+  );
   return toolsBelow(root);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Runs the command and relays its output byte for byte. */
+/* Runs the command, and passes its input and output on, byte for byte. */
 #include "guest.h"
 
 #include <errno.h>
@@ -14,87 +14,110 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The port's driver takes at most this much in one write. */
-#define CHUNK 32768
+#include "relay.h"
 
-/*
- * One stream of the command. The command writes into a pipe, not into the port: a port can be opened once
- * only, so that /dev/stdout would not work, and programs treat a pipe as what they know.
- */
-struct stream {
-	int pipe; /* read end; -1 after end of file */
-	int port;
-	size_t start, end; /* unsent bytes of the buffer */
-	uint64_t relayed;
-	char buffer[CHUNK];
+/* What the command gets as its standard streams; our own ends are the relays'. */
+struct ends {
+	int in, out, err;
+	int terminal; /* its controlling terminal, or -1 */
 };
 
-static struct stream streams[2];
+static struct relay output[2]; /* of standard output and standard error */
+static struct relay input;
 
-static void open_stream(struct stream *stream, unsigned int port, int *write_end)
+static void make_pipe(int *read_end, int *write_end)
 {
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		fail("pipe: %s", strerror(errno));
-	stream->pipe = ends[0];
+	*read_end = ends[0];
 	*write_end = ends[1];
-	stream->port = open_port(port, O_WRONLY | O_NONBLOCK);
-	if (stream->port < 0)
-		fail("opening output port %u: %s", port, strerror(errno));
 }
 
-static void execute(const struct job *job, int out, int err) __attribute__((noreturn));
-static void execute(const struct job *job, int out, int err)
+static int open_port_or_fail(unsigned int port, int flags)
+{
+	int fd = open_port(port, flags | O_NONBLOCK);
+
+	if (fd < 0)
+		fail("opening port %u: %s", port, strerror(errno));
+	return fd;
+}
+
+/*
+ * The command writes into a pipe or a terminal, not into the port: a port can be opened once only, so that
+ * /dev/stdout would not work, and programs treat a pipe as what they know.
+ */
+static void open_streams(const struct job *job, struct ends *ends)
+{
+	int master = -1, read_end, write_end;
+
+	ends->in = ends->out = ends->err = ends->terminal = -1;
+	if (job->terminal) {
+		master = open_terminal(job->terminal, &ends->terminal);
+		ends->in = ends->out = ends->terminal;
+		if (job->terminal_error)
+			ends->err = ends->terminal;
+		relay_open(&output[0], master, open_port_or_fail(2, O_WRONLY));
+	} else {
+		make_pipe(&read_end, &ends->out);
+		relay_open(&output[0], read_end, open_port_or_fail(2, O_WRONLY));
+	}
+	if (ends->err < 0) {
+		make_pipe(&read_end, &ends->err);
+		relay_open(&output[1], read_end, open_port_or_fail(3, O_WRONLY));
+	} else {
+		relay_none(&output[1]);
+	}
+
+	relay_none(&input);
+	if (job->terminal) {
+		/* Of the master two descriptors, so that each relay closes its own. */
+		write_end = fcntl(master, F_DUPFD_CLOEXEC, 0);
+		if (write_end < 0)
+			fail("duplicating the terminal: %s", strerror(errno));
+		relay_open(&input, open_port_or_fail(4, O_RDONLY), write_end);
+		terminal_master = write_end;
+	} else if (job->input) {
+		make_pipe(&ends->in, &write_end);
+		if (fcntl(write_end, F_SETFL, O_NONBLOCK) != 0)
+			fail("fcntl: %s", strerror(errno));
+		relay_open(&input, open_port_or_fail(4, O_RDONLY), write_end);
+	} else {
+		ends->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (ends->in < 0)
+			fail("/dev/null: %s", strerror(errno));
+	}
+}
+
+static void close_ends(const struct ends *ends)
+{
+	close(ends->in);
+	if (ends->out != ends->in)
+		close(ends->out);
+	if (ends->err != ends->out)
+		close(ends->err);
+}
+
+static void execute(const struct job *job, const struct ends *ends) __attribute__((noreturn));
+static void execute(const struct job *job, const struct ends *ends)
 {
 	sigset_t none;
-	int null = open("/dev/null", O_RDONLY);
 
-	/* dup2 clears close-on-exec on the copies. */
-	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
-		_exit(126);
 	setsid();
+	if (ends->terminal >= 0 && take_terminal(ends->terminal) != 0)
+		_exit(126);
+	/* dup2 clears close-on-exec on the copies. */
+	if (dup2(ends->in, 0) < 0 || dup2(ends->out, 1) < 0 || dup2(ends->err, 2) < 0)
+		_exit(126);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
 	/* execvp looks the command up in the PATH of the environment that the command gets. */
 	environ = job->env.items;
 	execvp(job->argv.items[0], job->argv.items);
 	fprintf(stderr, "node-hmm vm: cannot run %s: %s\n", job->argv.items[0], strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
-}
-
-/* One step of a stream after poll() said what is possible. */
-static void relay(struct stream *stream, short pipe_events, short port_events)
-{
-	ssize_t n;
-
-	if (stream->start == stream->end && (pipe_events & (POLLIN | POLLHUP))) {
-		n = read(stream->pipe, stream->buffer, CHUNK);
-		if (n < 0) {
-			if (errno != EINTR)
-				fail("reading the command's output: %s", strerror(errno));
-			return;
-		}
-		if (n == 0) {
-			close(stream->pipe);
-			stream->pipe = -1;
-			return;
-		}
-		stream->start = 0;
-		stream->end = (size_t)n;
-		/* The port is nearly always free: try at once, without another poll(). */
-		port_events = POLLOUT;
-	}
-	if (stream->start < stream->end && (port_events & POLLOUT)) {
-		n = write(stream->port, stream->buffer + stream->start, stream->end - stream->start);
-		if (n < 0) {
-			if (errno != EINTR && errno != EAGAIN)
-				fail("sending the command's output: %s", strerror(errno));
-			return;
-		}
-		stream->start += (size_t)n;
-		stream->relayed += (uint64_t)n;
-	}
 }
 
 static void report_status(int status)
@@ -128,15 +151,34 @@ static int reap(pid_t command, int *ended)
 	}
 }
 
+/* What the host says while the command runs. */
+static void listen_to_host(void)
+{
+	char line[64];
+	unsigned long long bytes;
+	unsigned int rows, columns;
+
+	while (control_read_line(line, sizeof(line))) {
+		if (sscanf(line, "end-of-input %llu", &bytes) == 1)
+			relay_end_after(&input, bytes);
+		else if (sscanf(line, "resize %u %u", &rows, &columns) == 2)
+			resize_terminal(rows, columns);
+		else
+			fail("the host said \"%s\" while the command was running", line);
+	}
+}
+
 void run_command(const struct job *job)
 {
 	struct signalfd_siginfo info;
-	int ends[2], signals, ended = 0, processes = 1;
+	struct ends ends;
+	int signals, ended = 0, processes = 1;
 	sigset_t mask;
 	pid_t command;
 
-	for (unsigned int i = 0; i < 2; i++)
-		open_stream(&streams[i], 2 + i, &ends[i]);
+	/* A command that does not read its input to the end is none of our errors. */
+	signal(SIGPIPE, SIG_IGN);
+	open_streams(job, &ends);
 	/* Blocked before the fork, so that no end of the command is missed. */
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
@@ -149,21 +191,18 @@ void run_command(const struct job *job)
 	if (command < 0)
 		fail("fork: %s", strerror(errno));
 	if (command == 0)
-		execute(job, ends[0], ends[1]);
-	close(ends[0]);
-	close(ends[1]);
+		execute(job, &ends);
+	close_ends(&ends);
 	control_say("started");
 
-	while (processes || streams[0].pipe >= 0 || streams[1].pipe >= 0) {
-		struct pollfd polled[5] = { { .fd = signals, .events = POLLIN } };
+	while (processes || relay_active(&output[0]) || relay_active(&output[1])) {
+		struct pollfd polled[8] = { { .fd = signals, .events = POLLIN },
+					    { .fd = control_descriptor(), .events = POLLIN } };
 
-		for (int i = 0; i < 2; i++) {
-			int full = streams[i].start < streams[i].end;
-
-			polled[1 + 2 * i] = (struct pollfd){ .fd = full ? -1 : streams[i].pipe, .events = POLLIN };
-			polled[2 + 2 * i] = (struct pollfd){ .fd = full ? streams[i].port : -1, .events = POLLOUT };
-		}
-		if (poll(polled, 5, -1) < 0) {
+		relay_poll(&output[0], &polled[2]);
+		relay_poll(&output[1], &polled[4]);
+		relay_poll(&input, &polled[6]);
+		if (poll(polled, 8, -1) < 0) {
 			if (errno != EINTR)
 				fail("poll: %s", strerror(errno));
 			continue;
@@ -171,10 +210,14 @@ void run_command(const struct job *job)
 		/* Emptied, so that the next poll() sleeps; what it said is learnt by waitpid. */
 		while (polled[0].revents && read(signals, &info, sizeof(info)) == sizeof(info))
 			;
-		for (int i = 0; i < 2; i++)
-			relay(&streams[i], polled[1 + 2 * i].revents, polled[2 + 2 * i].revents);
+		if (polled[1].revents)
+			listen_to_host();
+		relay_move(&output[0], &polled[2]);
+		relay_move(&output[1], &polled[4]);
+		relay_move(&input, &polled[6]);
 		if (polled[0].revents)
 			processes = reap(command, &ended);
 	}
-	control_say("output %llu %llu", (unsigned long long)streams[0].relayed, (unsigned long long)streams[1].relayed);
+	relay_close(&input);
+	control_say("output %llu %llu", (unsigned long long)output[0].relayed, (unsigned long long)output[1].relayed);
 }

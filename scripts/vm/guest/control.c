@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +161,12 @@ void control_read_job(struct job *job)
 			list_add(&job->keep, value);
 		else if (strcmp(key, "writable") == 0)
 			list_add(&job->writable, value);
+		else if (strcmp(key, "terminal") == 0)
+			job->terminal = value;
+		else if (strcmp(key, "terminal-error") == 0)
+			job->terminal_error = 1;
+		else if (strcmp(key, "input") == 0)
+			job->input = 1;
 		else if (strcmp(key, "env") == 0)
 			list_add(&job->env, value);
 		else if (strcmp(key, "arg") == 0)
@@ -173,13 +180,57 @@ void control_read_job(struct job *job)
 		list_add(&job->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 }
 
+int control_descriptor(void)
+{
+	return control;
+}
+
+int control_read_line(char *line, size_t size)
+{
+	/* What has arrived and was not asked for yet. */
+	static char pending[256];
+	static size_t length;
+	char *newline = memchr(pending, '\n', length);
+	size_t end;
+
+	if (!newline) {
+		struct pollfd polled = { .fd = control, .events = POLLIN };
+		ssize_t n;
+
+		if (length == sizeof(pending))
+			fail("the host said a line that has no end");
+		if (poll(&polled, 1, 0) <= 0)
+			return 0;
+		n = read(control, pending + length, sizeof(pending) - length);
+		if (n < 0 && errno == EINTR)
+			return 0;
+		if (n <= 0)
+			power_off(); /* the host has gone */
+		length += (size_t)n;
+		newline = memchr(pending, '\n', length);
+		if (!newline)
+			return 0;
+	}
+	end = (size_t)(newline - pending);
+	if (end >= size)
+		fail("the host said a line that is too long");
+	memcpy(line, pending, end);
+	line[end] = '\0';
+	length -= end + 1;
+	memmove(pending, newline + 1, length);
+	return 1;
+}
+
 void control_wait_drained(void)
 {
-	char byte;
-	ssize_t n;
+	struct pollfd polled = { .fd = control, .events = POLLIN };
+	char line[64];
 
-	/* Any answer, or the host's end of the port closed: both mean that nobody waits for more output. */
-	do {
-		n = read(control, &byte, 1);
-	} while (n < 0 && errno == EINTR);
+	for (;;) {
+		/* Others may have been on their way when the command ended. */
+		while (control_read_line(line, sizeof(line)))
+			if (strcmp(line, "drained") == 0)
+				return;
+		poll(&polled, 1, -1);
+	}
 }

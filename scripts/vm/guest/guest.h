@@ -3,8 +3,8 @@
  * The guest's first program: what its files share.
  *
  * PID 1 of the virtual machine. The host says over the control port what to do (struct job), this program
- * mounts the host's files, loads the module, runs the one command and relays its output, each stream over a
- * port of its own, and reports over the control port, one line per event:
+ * mounts the host's files, loads the module, runs the one command and relays its input and output, each stream over
+ * a port of its own, and reports over the control port, one line per event:
  *
  *   boot RELEASE            the first program runs; RELEASE is uname -r
  *   started                 the command is being executed
@@ -13,6 +13,12 @@
  *   unloaded | loaded ERRNO the module is gone, or why it could not be removed
  *   failed TEXT             the machine could not be set up; nothing follows
  *   done                    nothing follows; the machine goes down when the host answers
+ *
+ * After the job the host says, one line each as well:
+ *
+ *   end-of-input N          the command's standard input ends after so many bytes
+ *   resize ROWS COLUMNS     the window of its terminal has another size
+ *   drained                 all output has arrived: the answer to "done"
  */
 #ifndef NODE_HMM_GUEST_H
 #define NODE_HMM_GUEST_H
@@ -35,6 +41,9 @@ struct job {
 	struct list scratch;  /* directories to cover with an empty, writable file system */
 	struct list keep;     /* paths below scratch directories that stay visible (read-only) */
 	struct list writable; /* directories to mount writable; number i has the 9p tag "writable<i>" */
+	const char *terminal; /* "ROWS COLUMNS" of a terminal for the command's input and output, or NULL */
+	int terminal_error;   /* and for its standard error */
+	int input;	      /* standard input comes over its port; else it is /dev/null */
 	struct list env;
 	struct list argv;
 };
@@ -43,6 +52,10 @@ struct job {
 void control_open(void);
 void control_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void control_read_job(struct job *job);
+/* For poll(). */
+int control_descriptor(void);
+/* The next line that the host has sent, without its end; false if none has arrived whole. Does not block. */
+int control_read_line(char *line, size_t size);
 /* Returns when the host has said that it has all output. */
 void control_wait_drained(void);
 /* Reports a set-up that cannot go on and takes the machine down. */
@@ -75,7 +88,7 @@ void tune_kernel(void);
 /* command.c */
 void run_command(const struct job *job);
 
-/* Opens a port of the virtual machine: 1 control, 2 standard output, 3 standard error. */
+/* Opens a port of the virtual machine: 1 control, 2 standard output, 3 standard error, 4 standard input. */
 int open_port(unsigned int number, int flags);
 
 #endif

@@ -7,10 +7,16 @@
 #include <linux/compiler.h>
 #include <linux/init.h>
 #include <linux/module.h>
+#include <linux/panic.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #define OBJECTS 16
 #define OBJECT_SIZE 96
+
+static char *fault = "all";
+module_param(fault, charp, 0444);
+MODULE_PARM_DESC(fault, "all (default): what a debug kernel reports and survives; warning, oops, panic: that alone");
 
 static noinline void leak(void)
 {
@@ -23,6 +29,17 @@ static noinline void leak(void)
 static int __init planted_faults_init(void)
 {
 	volatile char *freed;
+
+	if (!strcmp(fault, "oops"))
+		WRITE_ONCE(*(volatile int *)8, 1); /* a null pointer */
+	if (!strcmp(fault, "panic"))
+		panic("planted");
+	if (!strcmp(fault, "warning")) {
+		WARN_ON(true);
+		return 0;
+	}
+	if (strcmp(fault, "all"))
+		return -EINVAL;
 
 	/*
 	 * Several: kmemleak takes any word that happens to hold an object's address for a reference, and one may be left
