@@ -86,11 +86,17 @@ const MEANING: Partial<Record<HmmErrorCode, string>> = {
  * the operation that failed, by the name of the kernel's call where there is one ('munmap', 'hmm_range_fault').
  */
 export class HmmError extends Error {
+  /** The kernel's name of the error, or ERR_HMM_* for what the library itself refuses. */
   readonly code: HmmErrorCode;
+  /** The positive Linux number; 0 for ERR_HMM_*. */
   readonly errno: number;
+  /** The operation that failed, by the name of the kernel's call or function. */
   readonly syscall: string;
+  /** The address that could not be accessed, where one is known. */
   readonly address?: number;
+  /** The signal that a program would have been sent for an access of its own. */
   readonly signal?: 'SIGSEGV' | 'SIGBUS';
+  /** What was done before: bytes of an access, pages of a migration. */
   readonly done?: number;
 
   constructor(code: HmmErrorCode, syscall: string, message?: string, details: HmmErrorDetails = {}) {
@@ -107,6 +113,23 @@ export class HmmError extends Error {
     if (details.signal !== undefined) this.signal = details.signal;
     if (details.done !== undefined) this.done = details.done;
   }
+}
+
+/** In the registry of all realms, so that the errors of another copy of the package are recognised, too. */
+const BRAND = Symbol.for('node-hmm.HmmError');
+Object.defineProperty(HmmError.prototype, BRAND, { value: true });
+
+/**
+ * Whether a caught value is an HmmError, with one of the given codes if there are any. Unlike `instanceof` it also holds for
+ * errors of another copy of this package.
+ * @example if (isHmmError(error, 'EBUSY')) continue;
+ */
+export function isHmmError<Code extends HmmErrorCode = HmmErrorCode>(
+  error: unknown,
+  ...codes: readonly Code[]
+): error is HmmError & { readonly code: Code } {
+  if (typeof error !== 'object' || error === null || (error as { [BRAND]?: unknown })[BRAND] !== true) return false;
+  return codes.length === 0 || (codes as readonly string[]).includes((error as HmmError).code);
 }
 
 /** By halves: toString(16) of a number beyond 2^31 takes as long as the rest of an error. */

@@ -13,7 +13,7 @@ export { Mirror, type DevicePageTable, type MirrorEvent, type MirrorPopulateOpti
 export type { PageState } from './page-state.js';
 export { DriverPageTable } from './driver-page-table.js';
 export { Lock, type Held, type LockOptions } from './lock.js';
-export { HmmError, type HmmErrorCode } from './errors.js';
+export { HmmError, isHmmError, type ErrnoCode, type HmmErrorCode, type HmmErrorDetails } from './errors.js';
 export type { Scheduler, TaskView } from './scheduler.js';
 export type { DeviceKind, Features, InvalidationEvent, OperationResult } from './backend.js';
 export type { PublicOperation as Operation } from './check-operation.js';

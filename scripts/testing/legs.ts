@@ -60,9 +60,15 @@ const fuzzLegs: readonly Leg[] = KERNELS.filter(({ slowness }) => slowness === 1
   return { name, kernel, main: false, run: (context) => runFuzzLeg(name, kernel, context) };
 });
 
-/** Bundles in the distribution's browser; and all that the documents say can be run, with the machines that they boot. */
+/** Bundles in the distribution's browser; the runner of machines itself; and all that the documents say can be run, with the machines that they boot. */
 const documentLegs: readonly Leg[] = [
   { name: 'browser', main: false, run: ({ output }) => runVitest('browser', { folders: ['test/browser'] }, output) },
+  {
+    name: 'machines',
+    kernel: DEFAULT_KERNEL,
+    main: false,
+    run: ({ output }) => runVitest('machines', { folders: ['test/vm'] }, output),
+  },
   {
     name: 'documents',
     kernel: DEFAULT_KERNEL,
