@@ -28,6 +28,8 @@
           'cflags': ['-Wall', '-Wextra'],
           'cflags_cc!': ['-std=gnu++20', '-std=gnu++2a'],
           'cflags_cc': ['-std=gnu++17', '-fvisibility=hidden'],
+          # Node unloads an addon with the last thread that has loaded it; its own threads may still sleep in a request.
+          'ldflags': ['-Wl,-z,nodelete'],
         }, {
           'type': 'none',
         }],

@@ -40,8 +40,10 @@ void mirror_context_destroy(struct mirror_context *context)
 	mirror_residents_release(context);
 	mirror_events_free(&context->events);
 	xa_destroy(&context->notifiers);
-	if (context->mm)
+	if (context->mm) {
+		mirror_waits_forget(context->mm);
 		mmdrop(context->mm);
+	}
 	kfree(context);
 }
 

@@ -227,6 +227,7 @@ void mirror_wait_begin(struct mirror_wait *wait, const struct mirror_notifier *n
 		       const struct mmu_notifier_range *range, unsigned long sequence);
 void mirror_wait_end(struct mirror_wait *wait);
 long mirror_wait_remaining(const struct mirror_wait *wait);
+void mirror_waits_forget(const struct mm_struct *mm);
 int mirror_waits_await(const struct mm_struct *mm, struct mirror_notifier *hit);
 
 /* Nothing to await, which is mostly so; old as soon as it is said, as mirror_waits_await()'s own answer. */

@@ -131,6 +131,21 @@ long mirror_wait_remaining(const struct mirror_wait *wait)
 	return max((long)(wait->deadline - jiffies), 0L);
 }
 
+/**
+ * mirror_waits_forget() - forget the invalidations of an address space
+ * @mm: of a context that is being destroyed; its address can be that of another one soon
+ */
+void mirror_waits_forget(const struct mm_struct *mm)
+{
+	struct mirror_invalidation *it;
+
+	spin_lock(&waits_lock);
+	for (it = invalidations; it < invalidations + INVALIDATIONS; it++)
+		if (it->mm == mm && !it->waiting)
+			it->mm = NULL;
+	spin_unlock(&waits_lock);
+}
+
 static bool holds_up(const struct mm_struct *mm, struct mirror_notifier *hit, u64 last)
 {
 	struct mirror_wait *wait;
