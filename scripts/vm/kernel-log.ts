@@ -64,10 +64,12 @@ export function hasPanicked(log: string): boolean {
 }
 
 /**
- * Faults of QEMU's, not of the kernel's, if the processors are translated. Before 8.1 it may run a stale translation of code that
- * the kernel is just patching, when several processors run in parallel: the kernel then dies of its own breakpoint ("int3"). It
- * patches most while it boots; seen there in up to one boot of twenty, the more the busier the host. Where its clock counts instructions, the
- * first program's first one, "xor %ebp, %ebp" (31 ed), which cannot fault, ends in a general protection fault: one boot of thirty.
+ * Faults of QEMU's, not of the kernel's, if the processors are translated. Before 8.1 it may run a
+ * stale translation of code that the kernel is just patching, when several processors run in
+ * parallel: the kernel then dies of its own breakpoint ("int3"). It patches most while it boots;
+ * seen there in up to one boot of twenty, the more the busier the host. Where its clock counts
+ * instructions, the first program's first one, "xor %ebp, %ebp" (31 ed), which cannot fault, ends
+ * in a general protection fault: one boot of thirty.
  */
 export function hasTranslatorFault(splats: readonly string[]): boolean {
   return splats.some(

@@ -25,7 +25,10 @@ export interface MachineOptions {
   readonly signal: AbortSignal | undefined;
   /** Of the command; undefined: it has none. The job says the same. */
   readonly stdin: GuestInput | undefined;
-  /** Whose processors run the kernel: the host's own, or a translator, of which old ones have a fault. */
+  /**
+   * Whose processors run the kernel: the host's own, or a translator, of which old ones have a
+   * fault.
+   */
   readonly processors: 'own' | 'translated' | 'translated wrongly';
 }
 
@@ -226,8 +229,8 @@ class MachineRun {
   }
 
   /**
-   * While it boots, a kernel has run nothing of the user's: such a fault is QEMU's. Later it could be of the module's, unless
-   * QEMU is known to have it.
+   * While it boots, a kernel has run nothing of the user's: such a fault is QEMU's. Later it could
+   * be of the module's, unless QEMU is known to have it.
    */
   #translatorFailed(splats: readonly string[], commandStarted: boolean): boolean {
     const { processors } = this.#options;

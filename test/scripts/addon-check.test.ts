@@ -1,4 +1,7 @@
-/** A machine is not started for a package that could not reach the kernel in it; and which copy of the package that is. */
+/**
+ * A machine is not started for a package that could not reach the kernel in it; and which copy of
+ * the package that is.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +14,10 @@ const CLI = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url))
 const linux = process.platform === 'linux';
 
 let root = '';
-/** Projects with a copy of the package each: one whose addon does not load, and one that is not built at all. */
+/**
+ * Projects with a copy of the package each: one whose addon does not load, and one that is not
+ * built at all.
+ */
 let broken = '';
 let crashing = '';
 

@@ -1,4 +1,7 @@
-/** What `git bisect run` goes by: how the command ended, what the kernel said, and what the machine did, told apart. */
+/**
+ * What `git bisect run` goes by: how the command ended, what the kernel said, and what the machine
+ * did, told apart.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,7 +25,10 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const INSMOD =
   'import ctypes, os, sys; sys.exit(ctypes.CDLL(None, use_errno=True).syscall(313, os.open(sys.argv[1], os.O_RDONLY), sys.argv[2].encode(), 0))';
 
-/** A command that loads the module with that fault, says whether it is still there, and ends as `end` says. */
+/**
+ * A command that loads the module with that fault, says whether it is still there, and ends as
+ * `end` says.
+ */
 function planted(fault: string, end = 'exit 3'): string[] {
   const script = `python3 -c "$0" "$1" fault=${fault} && echo survived; ${end}`;
   return ['--no-module', '--', 'sh', '-c', script, INSMOD, path.join(folder, 'planted_faults.ko')];
