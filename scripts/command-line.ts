@@ -160,7 +160,7 @@ function checkOperands({ operands: kind }: CommandSpec, operands: readonly strin
 }
 
 /**
- * @param unit of what it is a number: "pages"
+ * @param what names it in the error
  * @throws UsageError unless `text` is a whole number from `least` to `most`
  */
 export function wholeNumber(
@@ -168,11 +168,10 @@ export function wholeNumber(
   text: string,
   least = 0,
   most: number = Number.MAX_SAFE_INTEGER,
-  unit?: string,
+  what = 'a whole number',
 ): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
   const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
-  const what = unit === undefined ? 'a number' : `a number of ${unit}`;
-  throw new UsageError(`${option} takes ${what}, a whole one ${range}, not "${text}"`);
+  throw new UsageError(`${option} takes ${what} ${range}, not "${text}"`);
 }
