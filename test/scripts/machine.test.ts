@@ -49,6 +49,18 @@ it("a boot that fails by the emulator's fault is tried once more, which is told,
   }
 });
 
+it('a boot that hangs because a timer was lost is ended, and tried once more', async () => {
+  const stall =
+    "rcu: rcu_preempt kthread timer wakeup didn'\\''t happen for 5251 jiffies!\\nrcu: Possible timer handling issue on cpu=1 timer-softirq=5\\n";
+  const message = 'the machine failed to boot: under QEMU a processor got no timer interrupt any more';
+  expect(await run(`printf '${stall}' >&3; exec sleep 50`, 'translated')).toEqual({
+    failure: 'emulator',
+    message,
+    told: [`${message}. Once more:`],
+    starts: 2,
+  });
+});
+
 it('on the processor itself there is no translator to blame', async () => {
   expect(await run(`printf '${INT3}' >&3`, 'own')).toMatchObject({ failure: 'panic', told: [], starts: 1 });
 });
