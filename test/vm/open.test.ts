@@ -24,7 +24,7 @@ it('openHmm() is the kernel where the module is loaded', { timeout: 300_000 }, (
 it('openHmm() is an error where it is not', { timeout: 300_000 }, () => {
   const [auto, simulation] = outcomes('--no-module');
   expect(auto).toMatch(
-    /^ERR_HMM_NO_KERNEL: .*there is no \/dev\/hmm_mirror0: .*; in debian-6\.12, the virtual machine of node-hmm vm, 'auto' means the kernel$/,
+    /^ERR_HMM_NO_KERNEL: .*there is no \/dev\/hmm_mirror0: .*; in debian-6\.12, the virtual machine of node-hmm vm, 'auto' means the kernel/,
   );
   expect(simulation).toBe('simulation');
 });
