@@ -6,10 +6,11 @@ import { fileURLToPath } from 'node:url';
 import { provideGuestProgram } from '../scripts/provision/guest-program.js';
 import { provideInitramfs } from '../scripts/provision/initramfs.js';
 import { provideKernel } from '../scripts/provision/kernel.js';
-import { provideQemu } from '../scripts/provision/qemu.js';
+import { provideQemu, qemuVersion } from '../scripts/provision/qemu.js';
 import { chooseAccelerator } from '../scripts/vm/accelerator.js';
 import { bootBare } from '../scripts/vm/bare.js';
 import { kernelNamed } from '../scripts/vm/kernels.js';
+import { recordBoot } from '../scripts/vm/under-test.js';
 import { compare, once, timed, type Comparison } from './measure.js';
 
 const CLI = fileURLToPath(new URL('../scripts/cli.js', import.meta.url));
@@ -20,6 +21,7 @@ export async function boots(name: string, emit: (row: Comparison) => void): Prom
   const kernel = await provideKernel(kernelNamed(name), progress, { refresh: false, signal: undefined });
   const initramfs = provideInitramfs(await provideGuestProgram(progress), kernel.modules);
   const { accelerator } = await chooseAccelerator(qemu, { image: kernel.image, initramfs }, progress);
+  recordBoot({ kernel: name, kernelRelease: kernel.release, accelerator, qemuVersion: await qemuVersion(qemu) });
   const vmTrue = () =>
     timed(1e9, () => {
       const { status, stderr } = spawnSync(process.execPath, [CLI, 'vm', '--kernel', name, '--', 'true']);

@@ -10,8 +10,8 @@ const MAX_HUGE_PAGES = 2 ** 15;
 
 export interface OpenHmmOptions {
   /**
-   * 'auto' (default): the kernel if the module is loaded and the addon built, else the simulation. In a virtual machine of
-   * `node-hmm vm` (NODE_HMM_VM is set there): the kernel, or an error.
+   * 'auto' (default): the kernel if the module is loaded and the addon built, else the simulation.
+   * In a virtual machine of `node-hmm vm` (NODE_HMM_VM is set there): the kernel, or an error.
    */
   readonly backend?: 'auto' | 'kernel' | 'simulation';
   /** Kernel: the module's device. Default '/dev/hmm_mirror0'. */
@@ -32,9 +32,10 @@ export interface OpenHmmOptions {
 }
 
 /**
- * Opens a kernel to work with. An option that only the simulation has ('kernel', 'scheduler', 'devices', 'hugePages') makes 'auto' mean the simulation.
- * @throws {HmmError} ERR_HMM_NO_KERNEL, with what is missing, if the kernel was asked for, or this is a virtual machine of
- *   `node-hmm vm`, and the kernel cannot be had
+ * Opens a kernel to work with. An option that only the simulation has ('kernel', 'scheduler',
+ * 'devices', 'hugePages') makes 'auto' mean the simulation.
+ * @throws {HmmError} ERR_HMM_NO_KERNEL, with what is missing, if the kernel was asked for, or this
+ *   is a virtual machine of `node-hmm vm`, and the kernel cannot be had
  */
 export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
   checkKeys(options, 'options', [
@@ -84,8 +85,8 @@ export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
 }
 
 /**
- * `node-hmm vm` names its kernel to what it runs. Whoever runs a test there wants the kernel: the simulation in its place would
- * be a test that passes and has not been run.
+ * `node-hmm vm` names its kernel to what it runs. Whoever runs a test there wants the kernel: the
+ * simulation in its place would be a test that passes and has not been run.
  * @returns that name, or undefined outside of such a machine and in a browser
  */
 function virtualMachine(): string | undefined {

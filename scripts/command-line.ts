@@ -1,6 +1,7 @@
 /**
- * The one reader of command lines: what a command takes is a table, from which its line is parsed (by node:util parseArgs), its
- * help is written (help.ts), and the shells' completion is made (completion.ts).
+ * The one reader of command lines: what a command takes is a table, from which its line is parsed
+ * (by node:util parseArgs), its help is written (help.ts), and the shells' completion is made
+ * (completion.ts).
  */
 import { parseArgs } from 'node:util';
 
@@ -21,7 +22,10 @@ export interface OptionSpec {
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
-/** A command, or the program behind an npm script, as data: importing it loads nothing of what it does. */
+/**
+ * A command, or the program behind an npm script, as data: importing it loads nothing of what it
+ * does.
+ */
 export interface CommandSpec<Options extends OptionSpecs = OptionSpecs> {
   readonly name: string;
   /** One line of the list of commands. */
@@ -34,8 +38,8 @@ export interface CommandSpec<Options extends OptionSpecs = OptionSpecs> {
   /** The rest of the help: exit statuses, examples. */
   readonly after?: string;
   /**
-   * What stands beside the options. 'command': everything from the first word that is no option, or from what follows "--", is
-   * another program's, and not looked at.
+   * What stands beside the options. 'command': everything from the first word that is no option, or
+   * from what follows "--", is another program's, and not looked at.
    */
   readonly operands: 'none' | 'files' | 'words' | 'command';
   /** Words that the shell completes operands with. */
@@ -65,7 +69,10 @@ export interface CommandLine<Options extends OptionSpecs> {
   readonly operands: readonly string[];
 }
 
-/** parseArgs of node:util, of which only the reading is asked: what is wrong is said here, in one form for all commands. */
+/**
+ * Splits the words with parseArgs of node:util, which is told to accept everything: the errors are
+ * found here, so that they read the same for all commands.
+ */
 function tokensOf(options: OptionSpecs, args: readonly string[]) {
   const config = Object.fromEntries(
     Object.entries(options).map(([name, { type }]) => {
@@ -132,7 +139,8 @@ function valueOf(options: OptionSpecs, option: OptionSpec, token: OptionToken): 
     return true;
   }
   if (value === undefined) throw new UsageError(`${rawName} needs a value`);
-  // The next word was taken for the value. One that means something by itself was not meant to be it.
+  // The next word was taken for the value. One that means something by itself was not meant to be
+  // it.
   const another = value.startsWith('--') && Object.hasOwn(options, value.slice(2).replace(/=.*/s, ''));
   if (!token.inlineValue && (value === '--' || another)) {
     throw new UsageError(
@@ -152,7 +160,7 @@ function checkOperands({ operands: kind }: CommandSpec, operands: readonly strin
 }
 
 /**
- * @param unit of what it is a number: "pages"
+ * @param what names it in the error
  * @throws UsageError unless `text` is a whole number from `least` to `most`
  */
 export function wholeNumber(
@@ -160,11 +168,10 @@ export function wholeNumber(
   text: string,
   least = 0,
   most: number = Number.MAX_SAFE_INTEGER,
-  unit?: string,
+  what = 'a whole number',
 ): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
   const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
-  const what = unit === undefined ? 'a number' : `a number of ${unit}`;
-  throw new UsageError(`${option} takes ${what}, a whole one ${range}, not "${text}"`);
+  throw new UsageError(`${option} takes ${what} ${range}, not "${text}"`);
 }

@@ -34,7 +34,10 @@ const COMPLETION: CommandSpec = {
   words: SHELLS,
 };
 
-/** The programs are made by a development dependency, and run by what is among the tests: neither is in the package. */
+/**
+ * The programs are made by a development dependency, and run by what is among the tests: neither is
+ * in the package.
+ */
 function cloneOnly(): string | undefined {
   if (existsSync(join(packageRoot(), 'dist', 'test', 'fuzz', 'compare.js'))) return undefined;
   return 'fuzz works in a clone of the project, with its development dependencies; the installed package is without both';

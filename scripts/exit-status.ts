@@ -19,8 +19,8 @@ export const EXIT = {
 } as const;
 
 /**
- * A machine that did not end as it should. What the kernel reported comes first: a hang, or the end of QEMU, after that is its
- * consequence.
+ * A machine that did not end as it should. What the kernel reported comes first: a hang, or the end
+ * of QEMU, after that is its consequence.
  */
 export function statusOfFailure({ failure, splats }: VmError): number {
   // The fault was QEMU's, whatever the kernel made of it.

@@ -27,7 +27,10 @@ export function readInput(file: string): string {
   }
 }
 
-/** What a reader of a format makes of a file. @throws DataError with the file's name for what it throws */
+/**
+ * What a reader of a format makes of a file. @throws DataError with the file's name for what it
+ * throws
+ */
 export function readAs<T>(file: string, read: (text: string) => T): T {
   const text = readInput(file);
   try {

@@ -139,7 +139,8 @@ async function main(args: readonly string[]): Promise<number> {
     script('types of the tests', 'typescript', 'bin/tsc', ['-p', 'tsconfig.test.json']),
     script('Prettier', 'prettier', 'bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']),
     withTool('C++', 'g++', cxx),
-    // Without bench/interval-tree.c: it is the kernel's headers that it is made of, which its benchmark fetches.
+    // Without bench/interval-tree.c: it is the kernel's headers that it is made of, which its
+    // benchmark fetches.
     withTool('C', 'gcc', (gcc) =>
       run('C', gcc, [
         '-std=gnu11',

@@ -1,4 +1,7 @@
-/** How a program of this project runs: its help and version, and how it ends when its line is wrong, a machine fails or a pipe breaks. */
+/**
+ * How a program of this project runs: its help and version, and how it ends when its line is wrong,
+ * a machine fails or a pipe breaks.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
@@ -53,7 +56,8 @@ export async function runCommand(
 }
 
 /**
- * The exit status of `run`, and one line on standard error for an error that is no fault of the program's own.
+ * The exit status of `run`, and one line on standard error for an error that is no fault of the
+ * program's own.
  * @param command what to write before "--help"
  */
 export async function settled(name: string, command: string, run: () => Promise<number>): Promise<number> {
@@ -106,7 +110,10 @@ export async function runCommands(main: (args: readonly string[]) => Promise<num
   process.exitCode = await main(process.argv.slice(2));
 }
 
-/** parseArgs of node:util. @throws UsageError for an option that there is not, or one without its value */
+/**
+ * parseArgs of node:util. @throws UsageError for an option that there is not, or one without its
+ * value
+ */
 export function parsed<T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>> {
   try {
     return parseArgs(config);

@@ -17,7 +17,9 @@ function distance(a: string, b: string): number {
   return rows[a.length]![b.length]!;
 }
 
-/** The word that was probably meant: one that begins so, or is at most a third of its letters away. */
+/**
+ * The word that was probably meant: one that begins so, or is at most a third of its letters away.
+ */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   if (word.length >= 2) {
     const begun = known.filter((name) => name.startsWith(word));

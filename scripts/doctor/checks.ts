@@ -40,8 +40,8 @@ export async function checkSimulation(): Promise<Finding> {
 }
 
 /**
- * The addon and the workload program: of this package, and of another copy of it that a program in `folder` would load.
- * Whether they work is asked of the copy itself.
+ * The addon and the workload program: of this package, and of another copy of it that a program in
+ * `folder` would load. Whether they work is asked of the copy itself.
  */
 export async function checkAddons(folder: string): Promise<Finding[]> {
   const copies = [...new Set([ownCopy(), ...copiesFor([], realpathSync(folder))])];

@@ -1,6 +1,7 @@
 /**
- * ok: it is there, and works. later: it is not there, and nothing has to be done, because it is fetched or built when it is first
- * used. optional: it is not there, and nothing here needs it. missing: something does not work without it.
+ * ok: it is there, and works. later: it is not there, and nothing has to be done, because it is
+ * fetched or built when it is first used. optional: it is not there, and nothing here needs it.
+ * missing: something does not work without it.
  */
 export type State = 'ok' | 'later' | 'optional' | 'missing';
 

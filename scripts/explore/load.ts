@@ -1,4 +1,7 @@
-/** Loads the module with the scenario, TypeScript too, and says in a line or two what is wrong with it. */
+/**
+ * Loads the module with the scenario, TypeScript too, and says in a line or two what is wrong with
+ * it.
+ */
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { createRequire, register } from 'node:module';
@@ -36,8 +39,10 @@ function packageOf(file: string, name: string): string | undefined {
 }
 
 /**
- * Makes imports of TypeScript work on a Node that does not: through tsx, or the compiler, of the scenario's project.
- * @param threads whether other threads will import the scenario too: what is registered here is not for them
+ * Makes imports of TypeScript work on a Node that does not: through tsx, or the compiler, of the
+ * scenario's project.
+ * @param threads whether other threads will import the scenario too: what is registered here is not
+ *   for them
  */
 async function prepareTypeScript(file: string, threads: boolean): Promise<void> {
   if (!TYPESCRIPT.test(file) || nodeTakesTypeScript()) return;
@@ -110,7 +115,10 @@ export function describeError(error: unknown): string {
   return [`${name}: ${message}`, ...userFrames(error), ...cause].join('\n');
 }
 
-/** Where a module is no JavaScript Node tells on standard error alone, when it is asked to check the file. */
+/**
+ * Where a module is no JavaScript Node tells on standard error alone, when it is asked to check the
+ * file.
+ */
 function syntaxProblem(error: SyntaxError, file: string): string {
   // An import of what the other module does not export says where in its stack.
   const shown = /^file:.+:\d+$/m.exec(error.stack ?? '');

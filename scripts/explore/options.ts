@@ -24,7 +24,9 @@ export function parseExploreCommandLine(args: readonly string[]): ExploreCommand
   const { values, operands } = parseCommandLine(EXPLORE, args);
   const number = <Name extends keyof ExploreOptions>(name: Name, option: NumberOption) => {
     const text = values[option];
-    return (text === undefined ? {} : { [name]: wholeNumber(`--${option}`, text) }) as Pick<ExploreOptions, Name>;
+    return (
+      text === undefined ? {} : { [name]: wholeNumber(`--${option}`, text, 0, Number.MAX_SAFE_INTEGER, 'a number') }
+    ) as Pick<ExploreOptions, Name>;
   };
   const line: ExploreCommandLine = {
     help: values.help,

@@ -1,4 +1,7 @@
-/** Module hooks (node:module, register): TypeScript is compiled, file by file and without a look at its types, as it is loaded. */
+/**
+ * Module hooks (node:module, register): TypeScript is compiled, file by file and without a look at
+ * its types, as it is loaded.
+ */
 import { readFileSync } from 'node:fs';
 import type { InitializeHook, LoadHook } from 'node:module';
 import { fileURLToPath } from 'node:url';

@@ -32,7 +32,10 @@ export interface GuestResult {
   readonly milliseconds: number;
 }
 
-/** What the row of the kernel promises and the machine does not have: a campaign without it would say less than it seems to. */
+/**
+ * What the row of the kernel promises and the machine does not have: a campaign without it would
+ * say less than it seems to.
+ */
 function lacking({ devices, exclusive }: Machine, features: KernelFeatures): string | undefined {
   const has = (kind: string): boolean => devices.some((device) => device.kind === kind && device.capacity > 0);
   if (features.devicePrivate && !has('private')) return 'private device memory';

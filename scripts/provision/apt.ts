@@ -34,8 +34,8 @@ export class Apt {
   }
 
   /**
-   * From now on this release's backports come first, whether the machine uses them or not: their lists are fetched into the
-   * cache, from the mirror that the machine has for the release itself.
+   * From now on this release's backports come first, whether the machine uses them or not: their
+   * lists are fetched into the cache, from the mirror that the machine has for the release itself.
    * @returns false if the distribution has no such suite
    */
   async useBackports(): Promise<boolean> {
@@ -85,7 +85,8 @@ export class Apt {
     const simulate = ['--simulate', '--no-install-recommends', '-o', 'Dir::State::status=/dev/null', 'install'];
     const simulation = await this.#get([...simulate, ...names]);
     const closure = parseSimulation(simulation);
-    // Of a library that is installed another version may be needed; what the release itself has fits everything of its own.
+    // Of a library that is installed another version may be needed; what the release itself has
+    // fits everything of its own.
     const backported = new Set(parseSimulation(simulation, /~bpo/));
     const listing = await runTool('dpkg-query', ['-W', '-f', '${Package} ${Status}\\n'], this.#tool);
     const installed = new Set(

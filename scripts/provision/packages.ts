@@ -33,7 +33,8 @@ export interface Archive {
 
 /**
  * The archive of the release itself, neither its updates nor its security fixes.
- * @param output of `apt-get indextargets --format '$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)|$(LABEL)'`
+ * @param output of `apt-get indextargets --format
+ *   '$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)|$(LABEL)'`
  */
 export function parseArchive(output: string): Archive | undefined {
   for (const line of output.split('\n')) {

@@ -13,8 +13,9 @@ const PACKAGE = 'qemu-system-x86';
 const OWN_FILES = /^(?:qemu-.*|seabios|ipxe-qemu)$/;
 
 /**
- * An older one, when it translates for several processors in parallel, may run code that the kernel is just patching as it was before:
- * it translated without holding the page that it read (cured in 8.1). The kernel then dies of its own breakpoint, "int3".
+ * An older one, when it translates for several processors in parallel, may run code that the kernel
+ * is just patching as it was before: it translated without holding the page that it read (cured in
+ * 8.1). The kernel then dies of its own breakpoint, "int3".
  */
 const FIRST_RIGHT = [8, 1] as const;
 
@@ -49,8 +50,8 @@ function cachedQemu(folder: string): Qemu {
 }
 
 /**
- * The QEMU that would be used, without fetching one: NODE_HMM_QEMU (a path, or "cache" for the one in the cache), else one
- * on PATH that translates rightly, else one in the cache, else any on PATH.
+ * The QEMU that would be used, without fetching one: NODE_HMM_QEMU (a path, or "cache" for the one
+ * in the cache), else one on PATH that translates rightly, else one in the cache, else any on PATH.
  */
 export async function findQemu(): Promise<Qemu | undefined> {
   const chosen = process.env['NODE_HMM_QEMU'];
@@ -83,7 +84,10 @@ export function translatesRightly(version: string): boolean {
   return major > FIRST_RIGHT[0] || (major === FIRST_RIGHT[0] && minor >= FIRST_RIGHT[1]);
 }
 
-/** A QEMU, fetched from the distribution's archive into the cache if this machine has none, or one that translates wrongly. */
+/**
+ * A QEMU, fetched from the distribution's archive into the cache if this machine has none, or one
+ * that translates wrongly.
+ */
 export async function provideQemu(progress: Progress, signal?: AbortSignal): Promise<Qemu> {
   const found = await findQemu();
   if (found !== undefined && found.origin !== 'PATH') return found;

@@ -1,6 +1,7 @@
 /**
- * Whether the package that will run in the machine can reach the kernel from there: it loads its addon and finds its workload
- * program. Without them a test would have nothing to run on, which is better said before a machine is booted.
+ * Whether the package that will run in the machine can reach the kernel from there: it loads its
+ * addon and finds its workload program. Without them a test would have nothing to run on, which is
+ * better said before a machine is booted.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
@@ -13,10 +14,16 @@ import { VmError } from './errors.js';
 /** What runs in Node and may import the package. */
 const SCRIPT = /^\.[cm]?[jt]sx?$/;
 
-/** Exists everywhere and is no device of the module: whoever complains of it has got as far as to open it. */
+/**
+ * Exists everywhere and is no device of the module: whoever complains of it has got as far as to
+ * open it.
+ */
 const NOT_THE_MODULE = '/dev/null';
 
-/** Opens what is no module by the public interface, which every copy of the package has, whatever its version. */
+/**
+ * Opens what is no module by the public interface, which every copy of the package has, whatever
+ * its version.
+ */
 const PROBE = `
 import { pathToFileURL } from 'node:url';
 const say = (outcome) => process.stdout.write(JSON.stringify(outcome));
@@ -41,8 +48,8 @@ function copySeenFrom(folder: string): string | undefined {
 }
 
 /**
- * The copies of the package that a command would load: those that its scripts see, else the one that the folder sees, else
- * the one that this program is of.
+ * The copies of the package that a command would load: those that its scripts see, else the one
+ * that the folder sees, else the one that this program is of.
  * @returns their main files
  */
 export function copiesFor(command: readonly string[], cwd: string): string[] {

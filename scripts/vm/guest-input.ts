@@ -14,7 +14,10 @@ export interface HostTerminal {
   readonly size: () => WindowSize;
   /** Whether standard error is this terminal, too. */
   readonly error: boolean;
-  /** From now on every key is the command's, Ctrl-C as well, and `resized` is called when the window changes. */
+  /**
+   * From now on every key is the command's, Ctrl-C as well, and `resized` is called when the window
+   * changes.
+   */
   readonly enter: (resized: () => void) => void;
   readonly leave: () => void;
   /** Ends the machine; the one key that is not the command's. */

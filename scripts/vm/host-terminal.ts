@@ -7,7 +7,8 @@ import type { GuestInput } from './guest-input.js';
 
 /** Reading the terminal in the background stops a process (SIGTTIN). */
 function inForeground(): boolean {
-  // After the name, which is in parentheses and may hold anything: state, ppid, pgrp, session, tty_nr, tpgid.
+  // After the name, which is in parentheses and may hold anything: state, ppid, pgrp, session,
+  // tty_nr, tpgid.
   const fields = readFileSync('/proc/self/stat', 'utf8').replace(/^.*\)/s, '').trim().split(' ');
   return fields[2] === fields[5];
 }
@@ -20,8 +21,9 @@ function stty(...args: string[]): string {
 }
 
 /**
- * Keys and output pass through the terminal unchanged: the one in the machine does with them what has to be done. Node's own raw
- * mode still puts a carriage return before each line end of the output, which full-screen programs do not survive.
+ * Keys and output pass through the terminal unchanged: the one in the machine does with them what
+ * has to be done. Node's own raw mode still puts a carriage return before each line end of the
+ * output, which full-screen programs do not survive.
  */
 class RawTerminal {
   #before: string | undefined;

@@ -16,8 +16,9 @@ export interface KernelDescription {
   /** How much slower than a stock kernel it runs, as a factor for limits on time. */
   readonly slowness: number;
   /**
-   * What hmm.features must say there, in a machine of the default size. A test may be skipped for a feature that the row lacks;
-   * a feature that the row has and the module does not see is a failure.
+   * What hmm.features must say there, in a machine of the default size. A test may be skipped for a
+   * feature that the row lacks; a feature that the row has and the module does not see is a
+   * failure.
    */
   readonly features: KernelFeatures;
 }

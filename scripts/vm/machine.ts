@@ -2,7 +2,7 @@ import type { Progress } from '../provision/tools.js';
 import { VmError, type VmFailure } from './errors.js';
 import { encodeJob, HostLine, LineSplitter, parseGuestLine, type GuestMessage, type Job } from './control.js';
 import { InputRelay, type GuestInput } from './guest-input.js';
-import { findSplats, hasPanicked, hasTranslatorFault, logTail } from './kernel-log.js';
+import { findSplats, hasLostTimer, hasPanicked, hasTranslatorFault, logTail } from './kernel-log.js';
 import { startQemu, type QemuProcess } from './qemu-process.js';
 
 /** Takes output as it comes; a promise makes the machine wait until it settles. */
@@ -25,7 +25,10 @@ export interface MachineOptions {
   readonly signal: AbortSignal | undefined;
   /** Of the command; undefined: it has none. The job says the same. */
   readonly stdin: GuestInput | undefined;
-  /** Whose processors run the kernel: the host's own, or a translator, of which old ones have a fault. */
+  /**
+   * Whose processors run the kernel: the host's own, or a translator, of which old ones have a
+   * fault.
+   */
   readonly processors: 'own' | 'translated' | 'translated wrongly';
 }
 
@@ -61,6 +64,7 @@ class MachineRun {
     const { streams } = this.#qemu;
     this.#consume(streams.console, (chunk) => {
       this.#log.push(chunk);
+      this.#watchBoot(chunk);
       return options.console(chunk);
     });
     for (const name of ['stdout', 'stderr'] as const) {
@@ -108,6 +112,13 @@ class MachineRun {
       this.#input?.stop();
       signal?.removeEventListener('abort', abort);
     }
+  }
+
+  /** A boot that hangs by QEMU's fault does not go on: its time need not run out. */
+  #watchBoot(chunk: Buffer): void {
+    if (this.#release !== undefined || this.#options.processors === 'own' || !chunk.includes('cpu=')) return;
+    if (!hasLostTimer(Buffer.concat(this.#log).toString())) return;
+    this.#fail('emulator', 'the machine failed to boot: under QEMU a processor got no timer interrupt any more');
   }
 
   /** Hands a stream's chunks to a sink, one at a time and not faster than it takes them. */
@@ -226,8 +237,8 @@ class MachineRun {
   }
 
   /**
-   * While it boots, a kernel has run nothing of the user's: such a fault is QEMU's. Later it could be of the module's, unless
-   * QEMU is known to have it.
+   * While it boots, a kernel has run nothing of the user's: such a fault is QEMU's. Later it could
+   * be of the module's, unless QEMU is known to have it.
    */
   #translatorFailed(splats: readonly string[], commandStarted: boolean): boolean {
     const { processors } = this.#options;

@@ -78,7 +78,9 @@ export function parseVmCommandLine(args: readonly string[]): VmCommandLine {
     ...given('kernel', values.kernel, (name) => kernelNamed(name).name),
     ...given('memory', values.memory, memorySize),
     ...given('cpus', values.cpus, cpuCount),
-    ...given('hugePages', values.hugepages, (text) => wholeNumber('--hugepages', text, 1, MAX_HUGE_PAGES, 'pages')),
+    ...given('hugePages', values.hugepages, (text) =>
+      wholeNumber('--hugepages', text, 1, MAX_HUGE_PAGES, 'a number of pages'),
+    ),
     ...given('moduleParameters', values['module-args'], (text) => text),
     module: !values['no-module'],
     ...(values.accel === undefined ? {} : { accelerator: values.accel }),

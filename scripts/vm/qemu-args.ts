@@ -71,8 +71,8 @@ function slot(device: number): string {
 }
 
 /**
- * The ports of control, standard output and standard error, and, if there is one, of standard input. Numbers as in
- * guest/guest.h.
+ * The ports of control, standard output and standard error, and, if there is one, of standard
+ * input. Numbers as in guest/guest.h.
  */
 export function portArgs(input = false): string[] {
   const port = (name: 'control' | 'stdout' | 'stderr' | 'stdin', number: number): string[] => [

@@ -1,4 +1,7 @@
-/** What the reports of this process are about: every kernel that it has booted, with its release. A stock kernel moves. */
+/**
+ * What the reports of this process are about: every kernel that it has booted, with its release. A
+ * stock kernel moves.
+ */
 
 const booted = new Map<string, Set<string>>();
 
@@ -18,7 +21,8 @@ export function recordBoot({ kernel, kernelRelease, accelerator, qemuVersion }: 
 
 /**
  * For the end of a report.
- * @returns a line for each kernel, in the order of their first boots: "debian-6.12: Linux 6.12.117+deb12-amd64 under tcg (QEMU 10.0.2)"
+ * @returns a line for each kernel, in the order of their first boots: "debian-6.12: Linux
+ *   6.12.117+deb12-amd64 under tcg (QEMU 10.0.2)"
  */
 export function underTest(): string[] {
   return [...booted].map(([kernel, seen]) => `${kernel}: ${[...seen].join('; ')}`);

@@ -1,4 +1,7 @@
-/** A feature that the module does not find turns tests into skips: what must be there stands in scripts/vm/kernels.ts. */
+/**
+ * A feature that the module does not find turns tests into skips: what must be there stands in
+ * scripts/vm/kernels.ts.
+ */
 import type { Hmm } from 'node-hmm';
 import { describe, expect, it, type TestContext } from 'vitest';
 import { need, openTarget, promised } from './support.js';

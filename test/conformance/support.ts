@@ -56,8 +56,8 @@ export function profileOf(release: string): Profile {
 export type Feature = keyof KernelFeatures;
 
 /**
- * What must be there: on a machine of `node-hmm vm` what its row in scripts/vm/kernels.ts says, in the simulation
- * everything. Undefined on a kernel that is in no table.
+ * What must be there: on a machine of `node-hmm vm` what its row in scripts/vm/kernels.ts says, in
+ * the simulation everything. Undefined on a kernel that is in no table.
  */
 export function promised(): KernelFeatures | undefined {
   if (!onKernel) return SIMULATED;
@@ -75,7 +75,8 @@ const SIMULATED: KernelFeatures = {
 
 /**
  * Skips the test where the kernel lacks a feature, and says why.
- * @throws if the feature is missing where it was promised: a probe that fails must not turn tests into skips
+ * @throws if the feature is missing where it was promised: a probe that fails must not turn tests
+ *   into skips
  */
 export function need(context: TestContext, hmm: Hmm, ...features: readonly Feature[]): void {
   const table = promised();
@@ -87,7 +88,10 @@ export function need(context: TestContext, hmm: Hmm, ...features: readonly Featu
   }
 }
 
-/** Skips a test of what a kernel without that feature answers, where the feature is there and was promised. */
+/**
+ * Skips a test of what a kernel without that feature answers, where the feature is there and was
+ * promised.
+ */
 export function needWithout(context: TestContext, hmm: Hmm, feature: Feature): void {
   if (!hmm.features[feature]) return;
   if (promised()?.[feature] === false) throw new Error(`${feature} was found on a kernel that has not got it`);

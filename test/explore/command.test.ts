@@ -1,5 +1,5 @@
 /** node-hmm explore, as a program: what it prints, writes and returns. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -84,6 +84,63 @@ describe('node-hmm explore', () => {
     const foreign = run('--merge', text);
     expect(foreign.status).toBe(65);
     expect(foreign.stderr).toContain(`a result says 'node-hmm explore 1' of itself, not "node-hmm explore 2"`);
+  });
+
+  it('loads TypeScript, and what does not load is told in a line, with the line that is to blame', () => {
+    const typed = fileURLToPath(new URL('./fixtures/typed.ts', import.meta.url));
+    expect(run(typed)).toMatchObject({ status: 0, stdout: 'passed: 4 executions, 24 steps, exhaustive\n' });
+
+    const cases: readonly (readonly [name: string, text: string | null, told: RegExp])[] = [
+      ['none.mjs', null, /^node-hmm explore: cannot load .*none\.mjs: there is no such file\n$/],
+      [
+        'throws.mjs',
+        'function deep() {\n  throw new Error("boom", { cause: new Error("below") });\n}\ndeep();\n',
+        /^node-hmm explore: cannot load .*: Error: boom\n {4}at deep \(file:.*throws\.mjs:2:9\)\n.*throws\.mjs:4:1\n {2}cause: Error: below\n/,
+      ],
+      [
+        'package.mjs',
+        'import "no-such-package-at-all";',
+        /ERR_MODULE_NOT_FOUND: Cannot find package 'no-such-package-at-all'.*\n$/,
+      ],
+      ['syntax.mjs', '\nexport default (world) => { let let = 1;', /SyntaxError: .+\n {4}at .*syntax\.mjs:2\n$/],
+      ['names.mjs', 'import { nothing } from "node:fs";', /SyntaxError: .*'nothing'\n {4}at file:.*names\.mjs:1\n$/],
+    ];
+    for (const [name, text, told] of cases) {
+      const file = path.join(folder, name);
+      if (text !== null) writeFileSync(file, text);
+      const { status, stdout, stderr } = run(file);
+      expect([name, status, stdout]).toEqual([name, 65, '']);
+      expect(stderr).toMatch(told);
+      expect(stderr).not.toMatch(/node:internal|dist\/scripts/);
+    }
+    expect(run(folder).stderr).toBe(`node-hmm explore: cannot load ${folder}: it is no file\n`);
+  });
+
+  it('says what is wrong with a result before it merges, and with a place for one before it explores', () => {
+    const bad = path.join(folder, 'bad.json');
+    writeFileSync(bad, 'no json');
+    const merged = run('--merge', bad);
+    expect(merged.status).toBe(65);
+    expect(merged.stderr).toMatch(/^node-hmm explore: .*bad\.json: .+\n$/);
+    expect(run('--merge', path.join(folder, 'none.json'))).toMatchObject({
+      status: 65,
+      stderr: `node-hmm explore: cannot read ${path.join(folder, 'none.json')}: there is no such file\n`,
+    });
+    const nowhere = run(RACES, '--output', path.join(folder, 'no', 'such', 'folder.json'));
+    expect(nowhere).toMatchObject({ status: 64, stdout: '' });
+    expect(nowhere.stderr).toContain('--output: ');
+  });
+
+  it('ends quietly when its reader goes away', async () => {
+    // Gone before the first byte, which a pipe into head cannot promise.
+    const child = spawn(process.execPath, [CLI, 'explore', RACES, '--scenario', 'wrong'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.destroy();
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    const status = await new Promise((resolve) => child.once('close', resolve));
+    expect({ status, stderr }).toEqual({ status: 141, stderr: '' });
   });
 
   it('helps', () => {

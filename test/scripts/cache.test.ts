@@ -25,6 +25,19 @@ describe('cachedFolder', () => {
 
   const make = async (folder: string) => writeFileSync(join(folder, 'vmlinux'), 'kernel');
 
+  it('is not waited for by whoever is told to stop', async () => {
+    let finish = (): void => undefined;
+    const busy = cachedFolder(target, silent, async (folder) => {
+      await new Promise<void>((resolve) => (finish = resolve));
+      await make(folder);
+    });
+    const stop = new AbortController();
+    const waiting = cachedFolder(target, () => stop.abort(), make, stop.signal);
+    await expect(waiting).rejects.toMatchObject({ failure: 'aborted' });
+    finish();
+    expect(await busy).toBe(target);
+  });
+
   it('appears whole, and is made once for all who ask at the same time', async () => {
     let made = 0;
     const slowly = async (folder: string) => {

@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest';
 
 import {
   compareReleases,
+  parseArchive,
   parseCandidate,
   parseDepends,
   parseSearch,
   parseSimulation,
   pickKernel,
 } from '../../scripts/provision/packages.js';
+import { translatesRightly } from '../../scripts/provision/qemu.js';
 import { KERNELS, type KernelDescription } from '../../scripts/vm/kernels.js';
 
 function pattern(name: string): RegExp {
@@ -16,7 +18,44 @@ function pattern(name: string): RegExp {
   return found.source.imagePattern;
 }
 
+describe('a QEMU', () => {
+  it.each([
+    ['7.2.19', false],
+    ['8.0.5', false],
+    ['8.1.0', true],
+    ['8.2.2', true],
+    ['10.0.2', true],
+    ['what is this', false],
+  ])('%s translates rightly: %s', (version, right) => {
+    expect(translatesRightly(version)).toBe(right);
+  });
+});
+
 describe('reading apt', () => {
+  it('finds which of what would be installed is of backports', () => {
+    const output = [
+      'Inst libaio1 (0.3.113-4 Debian:12.15/oldstable [amd64])',
+      'Inst libelf1 [0.188-2] (0.192-4~bpo12+1 Debian Backports:oldstable-backports [amd64])',
+      'Conf libelf1 (0.192-4~bpo12+1 Debian Backports:oldstable-backports [amd64])',
+    ].join('\n');
+    expect(parseSimulation(output)).toEqual(['libaio1', 'libelf1']);
+    expect(parseSimulation(output, /~bpo/)).toEqual(['libelf1']);
+  });
+
+  it("finds the release's own archive among the sources", () => {
+    const lines = [
+      'http://mirror.example/extra/|bookworm|main|Somebody|Debian',
+      'http://mirror.example/debian-security/|bookworm-security|main|Debian|Debian-Security',
+      'http://mirror.example/debian/|bookworm-updates|main|Debian|Debian',
+      'http://mirror.example/debian/|bookworm|contrib|Debian|Debian',
+      'http://mirror.example/debian/|bookworm|main|Debian|Debian',
+    ];
+    expect(parseArchive(lines.join('\n'))).toEqual({ uri: 'http://mirror.example/debian/', codename: 'bookworm' });
+    expect(parseArchive(lines.slice(0, 4).join('\n'))).toBeUndefined();
+    // Without package lists apt does not know.
+    expect(parseArchive('http://mirror.example/debian/|$(CODENAME)|main|$(ORIGIN)|$(LABEL)')).toBeUndefined();
+  });
+
   it('finds names in search results', () => {
     const output = 'linux-image-6.1.0-9-amd64 - Linux 6.1 for 64-bit PCs (signed)\nlinux-kbuild-6.1 - Kbuild - tools\n';
     expect(parseSearch(output)).toEqual(['linux-image-6.1.0-9-amd64', 'linux-kbuild-6.1']);

@@ -1,4 +1,7 @@
-/** What `git bisect run` goes by: how the command ended, what the kernel said, and what the machine did, told apart. */
+/**
+ * What `git bisect run` goes by: how the command ended, what the kernel said, and what the machine
+ * did, told apart.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -18,13 +21,18 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const planted = (fault: string): string[] => [
-  '--no-module',
-  '--',
-  'sh',
-  '-c',
-  `insmod ${folder}/planted_faults.ko fault=${fault}; echo survived; exit 3`,
-];
+/** finit_module(2): a machine without kmod has no insmod. */
+const INSMOD =
+  'import ctypes, os, sys; sys.exit(ctypes.CDLL(None, use_errno=True).syscall(313, os.open(sys.argv[1], os.O_RDONLY), sys.argv[2].encode(), 0))';
+
+/**
+ * A command that loads the module with that fault, says whether it is still there, and ends as
+ * `end` says.
+ */
+function planted(fault: string, end = 'exit 3'): string[] {
+  const script = `python3 -c "$0" "$1" fault=${fault} && echo survived; ${end}`;
+  return ['--no-module', '--', 'sh', '-c', script, INSMOD, path.join(folder, 'planted_faults.ko')];
+}
 
 describe('the status of vm', { timeout: 300_000 }, () => {
   it.each([
@@ -58,12 +66,7 @@ describe('the status of vm', { timeout: 300_000 }, () => {
   });
 
   it('is 70, and not 124, for a machine that the kernel reported on before its time ran out', () => {
-    const { status, stderr } = vm([
-      '--timeout',
-      '60',
-      ...planted('warning').slice(0, -1),
-      `insmod ${folder}/planted_faults.ko fault=warning; sleep 600`,
-    ]);
+    const { status, stderr } = vm(['--timeout', '60', ...planted('warning', 'sleep 600')]);
     expect(stderr).toContain('timeout: the time limit of 60 s ran out');
     expect(status).toBe(70);
   });

@@ -37,8 +37,8 @@ describe('standard input', { timeout: 300_000 }, () => {
 });
 
 /**
- * Runs it on a terminal of its own, of 30 by 100 characters, which python3 makes: sends each answer when its prompt has been seen.
- * "WINDOW" makes the window 40 by 120.
+ * Runs it on a terminal of its own, of 30 by 100 characters, which python3 makes: sends each answer
+ * when its prompt has been seen. "WINDOW" makes the window 40 by 120.
  */
 const DRIVER = `
 import fcntl, json, os, pty, select, signal, struct, sys, termios, time

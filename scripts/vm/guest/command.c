@@ -45,8 +45,8 @@ static int open_port_or_fail(unsigned int port, int flags)
 }
 
 /*
- * The command writes into a pipe or a terminal, not into the port: a port can be opened once only, so that
- * /dev/stdout would not work, and programs treat a pipe as what they know.
+ * The command writes into a pipe or a terminal, not into the port: a port can be opened once only,
+ * so that /dev/stdout would not work, and programs treat a pipe as what they know.
  */
 static void open_streams(const struct job *job, struct ends *ends)
 {
@@ -219,5 +219,6 @@ void run_command(const struct job *job)
 			processes = reap(command, &ended);
 	}
 	relay_close(&input);
-	control_say("output %llu %llu", (unsigned long long)output[0].relayed, (unsigned long long)output[1].relayed);
+	control_say("output %llu %llu", (unsigned long long)output[0].relayed,
+		    (unsigned long long)output[1].relayed);
 }

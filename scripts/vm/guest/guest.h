@@ -2,9 +2,9 @@
 /*
  * The guest's first program: what its files share.
  *
- * PID 1 of the virtual machine. The host says over the control port what to do (struct job), this program
- * mounts the host's files, loads the module, runs the one command and relays its input and output, each stream over
- * a port of its own, and reports over the control port, one line per event:
+ * PID 1 of the virtual machine. The host says over the control port what to do (struct job). This
+ * program mounts the host's files, loads the module, runs the one command, relays its input and
+ * output, each stream over a port of its own, and reports over the control port, one line an event:
  *
  *   boot RELEASE            the first program runs; RELEASE is uname -r
  *   started                 the command is being executed
