@@ -151,6 +151,8 @@ export interface InvalidationSink {
   invalidate(event: Invalidation): MaybePromise<boolean>;
   /** The bound of the wait for that event ran out, or the wait was killed; the operation went on. */
   timedOut(event: Invalidation): void;
+  /** What the callback did wrong last, and nobody has been told yet. An explorer looks after each callback. */
+  readonly failure?: HmmError | null;
 }
 
 export interface EventSink {

@@ -232,6 +232,7 @@ export class Mirror implements AsyncDisposable {
   /**
    * make_device_exclusive_range(): pages of [start, end) become the device's alone, until a CPU touches them or anything else invalidates them.
    * What cannot be had is left out without an error: file and shared memory, all but the first page of a huge one, busy pages.
+   * Hugetlb memory is EFAULT, whatever its protection, before anything is faulted; Linux 6.1 faults it in and leaves it out.
    * Not to be called with `updateLock` held.
    * @returns how many pages the device has for itself; `snapshot` tells which
    * @throws {HmmError} EFAULT with `address`: a page cannot be faulted for writing, or the process has gone; EOPNOTSUPP: this kernel

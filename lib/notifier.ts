@@ -78,6 +78,10 @@ export class CallbackSink implements InvalidationSink {
     );
   }
 
+  get failure(): HmmError | null {
+    return this.#failure;
+  }
+
   /** Throws, once, what went wrong in a callback since the last call. */
   throwFailure(): void {
     if (this.#failure === null) return;

@@ -2,7 +2,7 @@ import { HmmError } from './errors.js';
 import { Hmm } from './hmm.js';
 import type { Scheduler } from './scheduler.js';
 import { checkSimulatedDevices, type SimulatedDevice } from './simulated-devices.js';
-import { openSimulation } from './simulation/index.js';
+import { openSimulation, profileFor, type KernelVersion } from './simulation/index.js';
 import { checkInteger, checkKeys, checkOneOf, orElse } from './validate.js';
 
 /** 64 GiB, the memory of the simulated machine. */
@@ -16,8 +16,11 @@ export interface OpenHmmOptions {
   readonly backend?: 'auto' | 'kernel' | 'simulation';
   /** Kernel: the module's device. Default '/dev/hmm_mirror0'. */
   readonly device?: string;
-  /** Simulation: which kernel's behaviour. Default the newest. */
-  readonly kernel?: '6.1' | '6.12';
+  /**
+   * Simulation: which kernel's behaviour. Default the newest. A series ('6.1') is its newest stable release that was read;
+   * with a third number ('6.1.176') it is that one, without what later ones of the series changed.
+   */
+  readonly kernel?: KernelVersion;
   /** Simulation: who decides the next step. Default: a task goes on until it must wait. */
   readonly scheduler?: Scheduler;
   /** Simulation: up to 8 devices, by id. Default: two with private and two with coherent memory, as the module has where the kernel can. */
@@ -51,7 +54,7 @@ export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
   const { device, kernel, scheduler, hugePages, callbackTimeout } = options;
   const devices = options.devices === undefined ? undefined : checkSimulatedDevices(options.devices, 'options.devices');
   if (device !== undefined && typeof device !== 'string') throw new TypeError('options.device must be a string');
-  if (kernel !== undefined) checkOneOf(kernel, ['6.1', '6.12'], 'options.kernel');
+  if (kernel !== undefined) checkKernel(kernel);
   if (hugePages !== undefined) checkInteger(hugePages, 'options.hugePages', 0, MAX_HUGE_PAGES);
   if (callbackTimeout !== undefined) checkInteger(callbackTimeout, 'options.callbackTimeout', 1, 60_000);
   if (scheduler !== undefined) checkScheduler(scheduler);
@@ -92,6 +95,12 @@ export async function openHmm(options: OpenHmmOptions = {}): Promise<Hmm> {
 function virtualMachine(): string | undefined {
   const { process } = globalThis as { process?: { env?: Readonly<Record<string, string | undefined>> } };
   return process?.env?.['NODE_HMM_VM'] || undefined;
+}
+
+function checkKernel(kernel: unknown): void {
+  if (typeof kernel === 'string' && profileFor(kernel) !== null) return;
+  checkOneOf(kernel, ['6.1', '6.12', '6.1.N', '6.12.N'], 'options.kernel');
+  throw new RangeError("options.kernel must be a version with a number for N, such as '6.1.176'");
 }
 
 function checkScheduler(scheduler: Scheduler): void {

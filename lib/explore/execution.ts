@@ -91,6 +91,10 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
         schedule: () => this.schedule,
         report: (violation, before) => {
           if (this.#violation !== null) return;
+          if (isForbidden(violation.cause)) {
+            this.#finish({ kind: 'invalid', error: violation.cause });
+            return;
+          }
           this.#violation = violation;
           this.#before = before;
         },
@@ -133,7 +137,11 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
         return;
       }
       Promise.resolve(result).then(
-        (outcome) => this.#finish({ kind: 'passed', outcome }),
+        (outcome) => {
+          // Seen after the last step, or without one.
+          if (this.#violation !== null) this.failed(new ViolationError(this.#violation));
+          else this.#finish({ kind: 'passed', outcome });
+        },
         (error: unknown) => this.#threw(error),
       );
     });
@@ -292,6 +300,11 @@ export class Execution implements WorldOwner, Watcher, Scheduler {
   }
 
   #threw(error: unknown): void {
+    // A failed callback is thrown by the next call on its notifier too; what it did was seen first.
+    if (this.#violation !== null) {
+      this.failed(new ViolationError(this.#violation));
+      return;
+    }
     if (error instanceof ViolationError) {
       this.failed(error);
       return;

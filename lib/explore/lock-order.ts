@@ -147,6 +147,19 @@ export class LockOrder implements LockObserver {
     this.#host.report({ kind: 'blocking-callback', message }, []);
   }
 
+  callbackFailed({ message, cause }: Error): void {
+    if (cause === undefined) this.#host.report({ kind: 'blocking-callback', message }, []);
+    else
+      this.#host.report(
+        {
+          kind: 'error',
+          message: `${message}: ${cause instanceof Error ? `${cause.name}: ${cause.message}` : typeof cause}`,
+          cause,
+        },
+        [],
+      );
+  }
+
   /** One more pair, unless it has been seen; a violation if the reverse has. */
   #order(held: string, wanted: string): void {
     let after = this.#graph.get(held);

@@ -50,7 +50,14 @@ export interface World {
   random(): bigint;
   /** Has the oracle look at a driver's own page table after every step, over the interval of its notifier. Mirrors are looked at without. */
   watch(table: Watchable, notifier: IntervalNotifier, options?: WatchOptions): void;
-  /** What the OOM reaper does to a process: UNMAP of each private mapping, not blockable; a callback that refuses keeps its mapping. Returns how many did. */
+  /**
+   * One attempt of the OOM reaper (`__oom_reap_task_mm`): UNMAP of each private mapping, locked ones too, not blockable; hugetlb
+   * memory and shared mappings stay. A callback that refuses keeps its mapping, and who comes behind it is not told.
+   *
+   * The process has been killed: from then on what is missing of its private memory cannot be faulted in (MMF_UNSTABLE). That is
+   * EFAULT for a device, and for `space.write()`; `space.read()` reads zeroes there and maps nothing, as a core dump does.
+   * @returns the mappings that stayed because a callback refused
+   */
   oomReap(space: AddressSpace): Promise<{ refused: number }>;
 }
 

@@ -30,9 +30,11 @@ export class CallbackOps implements IntervalNotifierOps {
     engine.enterCallback();
     const outcome = this.#sink.invalidate(event);
     if (typeof outcome !== 'boolean') return this.#await(outcome, range, event);
-    if (!outcome) range.refused = true;
     // The real kernel would not have waited, not even for an answer that comes at once.
     if (event.blockable && this.#boundHasRunOut(range)) this.#sink.timedOut(event);
+    // A blockable one goes on, with a warning that the sink has given.
+    if (!outcome && !event.blockable) range.refused = true;
+    this.#look();
     engine.leaveCallback();
     return null;
   }
@@ -42,6 +44,11 @@ export class CallbackOps implements IntervalNotifierOps {
     return callbackTimeout !== null && budget !== undefined && budget.waited >= callbackTimeout;
   }
 
+  #look(): void {
+    const { failure } = this.#sink;
+    if (failure != null) this.#machine.engine.locks?.callbackFailed(failure);
+  }
+
   *#await(outcome: Promise<boolean>, range: NotifierRange, event: Invalidation): Routine<void> {
     const { engine, callbackTimeout } = this.#machine;
     const wait = new Wait(engine, 'invalidate');
@@ -49,7 +56,8 @@ export class CallbackOps implements IntervalNotifierOps {
     if (!event.blockable) engine.locks?.mustNotSleep(event.event, () => answered);
     void outcome.then((accepted) => {
       answered = true;
-      if (!accepted) range.refused = true;
+      this.#look();
+      if (!accepted && !event.blockable) range.refused = true;
       wait.settle();
       engine.leaveCallback();
     });

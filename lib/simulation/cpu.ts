@@ -4,6 +4,7 @@ import { PAGE, PTES, TASK_SIZE, VM_PKEY_EXEC_ONLY, VM_WRITE, blockOf } from './l
 import { PTE_DIRTY, PTE_NO_ACCESS } from './page-table.js';
 import { faultsHuge, frameOf } from './huge-pmd.js';
 import { isHugetlb } from './hugetlb.js';
+import { ZERO_FRAME } from './frames.js';
 import { finishFault, handleMmFault, tryFault } from './fault.js';
 import { needsMmapLock } from './swap-fault.js';
 import type { FaultResult } from './fault.js';
@@ -49,17 +50,35 @@ function* access(
     const here = address + at;
     const page = Math.floor(here / PAGE);
     const offset = here - page * PAGE;
+    const count = Math.min(PAGE - offset, length - at);
     const frame = here < TASK_SIZE ? translate(mm, here, write) : 0;
     if (frame === 0) {
+      if (mm.unstable && !write && isMissingAnonymous(mm, here)) {
+        move(ZERO_FRAME, offset, at, count);
+        at += count;
+        continue;
+      }
       const error = yield* userFault(mm, here, write, syscall, at);
       if (error !== undefined) return error;
       continue;
     }
-    const count = Math.min(PAGE - offset, length - at);
     move(frame, offset, at, count);
     at += count;
   }
   return undefined;
+}
+
+/**
+ * Of a process that is being killed only the core dump still reads (get_dump_page, FOLL_DUMP): where nothing of anonymous memory is
+ * mapped, that finds zeroes without a fault.
+ */
+function isMissingAnonymous(mm: Mm, address: number): boolean {
+  const vma = mm.vmas.lookup(address);
+  if (vma === null || vma.file !== null || accessError(vma, false)) return false;
+  const block = blockOf(address);
+  if (mm.pageTable.huge(block) !== null) return false;
+  const table = mm.pageTable.table(block);
+  return table === null || table.isNone(Math.floor(address / PAGE) % PTES);
 }
 
 /**
@@ -111,6 +130,8 @@ function* userFault(
       result = tryFault(vma, address, write);
       if (result === 'copy' || result === 'swap') result = yield* finishFault(vma, address, result);
     }
+    if (result === 'sigbus' && mm.unstable && vma.file === null)
+      return new HmmError('EFAULT', syscall, 'the OOM reaper took it', { address, done, signal: 'SIGBUS' });
     return result === 'done' ? undefined : faultError(result, address, syscall, done);
   } finally {
     if (locked) mm.lock.unlockRead();

@@ -34,7 +34,10 @@ function* getWritablePage(mm: Mm, address: number): Routine<number | ErrnoCode> 
   const index = (address / PAGE) % PTES;
   for (;;) {
     const vma = mm.vmas.lookup(address);
-    if (vma === null || (vma.flags & VM_WRITE) === 0) return 'EFAULT';
+    if (vma === null) return 'EFAULT';
+    // check_vma_flags: before the protection is looked at.
+    if (isHugetlb(vma) && mm.profile.gupSplitsNoHugetlb) return 'EOPNOTSUPP';
+    if ((vma.flags & VM_WRITE) === 0) return 'EFAULT';
     const huge = mm.pageTable.huge(block);
     if (huge !== null && isHugetlb(vma)) {
       if (huge.write) return frameOf(huge, address);

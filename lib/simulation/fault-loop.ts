@@ -1,14 +1,12 @@
 /** The driver's side of hmm_range_fault: one call of it, and the loop of Documentation/mm/hmm.rst (kernel-module/fault.c). */
 import { HmmError } from '../errors.js';
 import { hmmRangeFault, hmmRangeSnapshot } from './range-fault.js';
+import { retryDeadline } from './deadline.js';
 import type { IntervalNotifier } from './notifiers.js';
 import type { Mm } from './mm.js';
 import type { Routine } from './engine/engine.js';
 import type { UpdateLock } from './update-lock.js';
 import type { WalkOutcome, WalkRange } from './range-fault.js';
-
-/** How long a loop goes on that makes no progress. Without a clock (a scheduler has none) it goes on. */
-export const RETRY_DEADLINE = 10_000;
 
 /** hmm_range_fault as a driver calls it: EBUSY is an error. */
 export function* rangeFaultOnce(mm: Mm, notifier: IntervalNotifier, range: WalkRange): Routine<undefined | HmmError> {
@@ -77,7 +75,7 @@ export interface LoopRequest<T> {
 /** An HmmError: EFAULT or EPERM, as hmm_range_fault says, or EBUSY after the deadline. */
 export function* runFaultLoop<T>(request: LoopRequest<T>): Routine<{ value: T; retries: number } | HmmError> {
   const { mm, notifier, updateLock, start, end, defaultFlags, owner, pfns } = request;
-  const deadline = mm.machine.callbackTimeout === null ? Infinity : Date.now() + RETRY_DEADLINE;
+  const isOver = retryDeadline(mm.machine);
   for (let retries = 0; ; retries++) {
     const notifierSequence = yield* notifier.subscriptions.readBegin(notifier);
     // The mask is 0: what an earlier attempt left in pfns is no request.
@@ -88,7 +86,6 @@ export function* runFaultLoop<T>(request: LoopRequest<T>): Routine<{ value: T; r
       if (updateLock !== null) yield* updateLock.begin();
       if (!notifier.readRetry(notifierSequence)) return { value: request.commit(pfns), retries };
     }
-    if (deadline !== Infinity && Date.now() > deadline)
-      return new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: 0 });
+    if (isOver()) return new HmmError('EBUSY', 'hmm_range_fault', undefined, { done: 0 });
   }
 }

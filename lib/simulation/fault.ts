@@ -22,7 +22,7 @@ import type { Vma } from './vma.js';
 export type FaultResult =
   /** The access can be tried again. */
   | 'done'
-  /** VM_FAULT_SIGBUS: beyond the end of the file. */
+  /** VM_FAULT_SIGBUS: beyond the end of the file, or in memory that the OOM reaper took. */
   | 'sigbus'
   /** VM_FAULT_OOM: no frame is left. */
   | 'oom';
@@ -71,10 +71,12 @@ function doAnonymousPage(vma: Vma, block: number, index: number, write: boolean)
   const { mm } = vma;
   const table = mm.pageTable.ensureTable(block);
   if (!write) {
+    if (mm.unstable) return 'sigbus';
     table.set(index, ZERO_FRAME, false, PTE_SPECIAL);
     return 'done';
   }
   anonVmaPrepare(vma);
+  if (mm.unstable) return 'sigbus';
   const frame = mm.frames.allocate(PAGE_ANON | PAGE_ANON_EXCLUSIVE);
   if (frame === 0) return 'oom';
   mapNewAnon(vma, table, index, frame);
@@ -173,6 +175,8 @@ function doFault(vma: Vma, file: MemoryFile, address: number, write: boolean): F
   if (page >= file.sizeInPages) return 'sigbus';
   const cached = file.getPage(page);
   if (cached === 0) return 'oom';
+  // finish_fault. What fault-around maps was not asked.
+  if (mm.unstable && !shared) return 'sigbus';
   const block = blockOf(address);
   const index = pteIndex(address);
   if (write && !shared) {

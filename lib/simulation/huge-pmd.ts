@@ -11,7 +11,7 @@ import type { Routine } from './engine/engine.js';
 import type { Vma } from './vma.js';
 
 /** 'copy': the huge page has to be split first, and then one page of it copied. */
-type HugeFault = 'done' | 'copy';
+type HugeFault = 'done' | 'copy' | 'sigbus';
 
 /** thp_vma_suitable_order: a huge page at this block lies wholly in the VMA. */
 export function holdsBlock(vma: Vma, block: number): boolean {
@@ -40,6 +40,7 @@ export function tryHugeFault(vma: Vma, block: number, write: boolean): HugeFault
 function doHugePmdAnonymousPage(vma: Vma, block: number, write: boolean): HugeFault | null {
   const { mm } = vma;
   anonVmaPrepare(vma);
+  if (mm.unstable) return 'sigbus';
   if (!write) {
     mm.pageTable.replaceEntry(block, new HugePmd(HUGE_ZERO_FRAME, false, PTE_SPECIAL));
     return 'done';

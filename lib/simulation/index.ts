@@ -4,6 +4,8 @@ import type { Backend } from '../backend.js';
 import type { SimulationOptions } from './simulation.js';
 
 export type { SimulationOptions } from './simulation.js';
+export type { KernelVersion } from './profile.js';
+export { profileFor } from './profile.js';
 
 export function openSimulation(options: SimulationOptions = {}): Backend {
   return new Simulation(options);

@@ -187,6 +187,7 @@ function insertPage(machine: Machine, vma: Vma, address: number, target: number)
   if (pageTable.huge(block) !== null) return false;
   const table: PteTable = pageTable.ensureTable(block);
   anonVmaPrepare(vma);
+  if (vma.mm.unstable) return false;
   const zero = table.isPresent(index) && table.frame(index) === ZERO_FRAME;
   if (!zero && !table.isNone(index)) return false;
   const write = (vma.flags & VM_WRITE) !== 0;

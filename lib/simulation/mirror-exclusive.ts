@@ -2,9 +2,10 @@
 import { HmmError } from '../errors.js';
 import { PAGE, PMD_SIZE, PTES, alignDown } from './layout.js';
 import { PAGE_DIRTY } from './frames.js';
-import { RETRY_DEADLINE } from './fault-loop.js';
 import { getUserPages, makeDeviceExclusiveRange, putUserPages, unlockExclusive } from './exclusive.js';
+import { retryDeadline } from './deadline.js';
 import type { ExclusivePage } from './exclusive.js';
+import type { ErrnoCode } from '../errors.js';
 import type { IntervalNotifier } from './notifiers.js';
 import type { MirrorOps } from './mirror-ops.js';
 import type { Mm } from './mm.js';
@@ -25,6 +26,11 @@ export function* makeExclusive(mirror: ExclusiveMirror, start: number, end: numb
   for (let at = start; at < end;) {
     const next = Math.min(end, alignDown(at, PMD_SIZE) + PMD_SIZE);
     const part = yield* exclusiveChunk(mirror, at, next, syscall, pages);
+    if (typeof part === 'string') {
+      // The module has EFAULT for all that cannot be faulted for a device, hugetlb among it.
+      const code = part === 'EOPNOTSUPP' ? 'EFAULT' : part;
+      throw new HmmError(code, syscall, undefined, { address: at, done: pages });
+    }
     pages += part.filter((page) => typeof page === 'number').length;
     const reached = at + part.length * PAGE;
     if (reached < next) throw new HmmError('EFAULT', syscall, undefined, { address: reached, done: pages });
@@ -33,22 +39,25 @@ export function* makeExclusive(mirror: ExclusiveMirror, start: number, end: numb
   return { pages };
 }
 
-/** One at a time: two would take the same pages from each other. @returns as many pages as could be faulted for writing */
+/**
+ * One at a time: two would take the same pages from each other.
+ * @returns as many pages as could be faulted for writing; why not, if that is none
+ */
 function* exclusiveChunk(
   mirror: ExclusiveMirror,
   start: number,
   end: number,
   syscall: string,
   done: number,
-): Routine<ExclusivePage[]> {
+): Routine<ExclusivePage[] | ErrnoCode> {
   const { mm, ops } = mirror;
-  const deadline = deadlineOf(mm);
+  const isOver = retryDeadline(mm.machine);
   yield* ops.exclusiveLock.acquire();
   try {
     for (;;) {
       const pages = yield* attempt(mirror, start, end, syscall, done);
       if (pages !== null) return pages;
-      if (Date.now() > deadline) throw new HmmError('EBUSY', syscall, undefined, { address: start, done });
+      if (isOver()) throw new HmmError('EBUSY', syscall, undefined, { address: start, done });
     }
   } finally {
     ops.exclusiveLock.release();
@@ -60,7 +69,7 @@ function* exclusiveChunk(
  * these faults are invalidations themselves, that of an entry that is exclusive already among them. The event of taking
  * the pages does not count as one to this mirror. And from then until the entries are in the device page table the pages
  * are locked, so that a CPU that touches one waits; whoever unmaps one is seen by the sequence.
- * @returns null: begin again
+ * @returns null: begin again; an error: not even the first page could be faulted
  */
 function* attempt(
   mirror: ExclusiveMirror,
@@ -68,12 +77,12 @@ function* attempt(
   wantedEnd: number,
   syscall: string,
   done: number,
-): Routine<ExclusivePage[] | null> {
+): Routine<ExclusivePage[] | ErrnoCode | null> {
   const { mm, ops, interval } = mirror;
   yield* ops.updateLock.begin();
   const faulted = yield* underMmapLock(mm, syscall, start, done, () => getUserPages(mm, start, wantedEnd));
   putUserPages(mm.machine, faulted.frames);
-  if (faulted.frames.length === 0) throw new HmmError(faulted.error!, syscall, undefined, { address: start, done });
+  if (faulted.frames.length === 0) return faulted.error!;
   const end = start + faulted.frames.length * PAGE;
   const sequence = yield* interval.subscriptions.readBegin(interval);
   return yield* underMmapLock(mm, syscall, start, done, function* () {
@@ -132,17 +141,20 @@ export function* atomicAdd(mirror: ExclusiveMirror, address: number, value: bigi
   const syscall = 'device_atomic';
   const page = alignDown(address, PAGE);
   const { engine } = mirror.mm;
-  const deadline = deadlineOf(mirror.mm);
+  const isOver = retryDeadline(mirror.mm.machine);
   for (let attempt = 1; ; attempt++) {
     if (engine.preemptive) yield 'device_access';
     const old = tryAtomicAdd(mirror, address, value);
     if (old !== null) return old;
-    const [had] = yield* exclusiveChunk(mirror, page, page + PAGE, syscall, 0);
-    if (had === 'never') {
+    const part = yield* exclusiveChunk(mirror, page, page + PAGE, syscall, 0);
+    if (typeof part === 'string' && part !== 'EOPNOTSUPP') {
+      throw new HmmError(part, syscall, undefined, { address: page, done: 0 });
+    }
+    if (part === 'EOPNOTSUPP' || part[0] === 'never') {
       throw new HmmError('EOPNOTSUPP', syscall, 'such a page can never be exclusive to a device', { address: page });
     }
     const exhausted = attempt > ATTEMPTS + TURNS && !engine.preemptive;
-    if (exhausted || Date.now() > deadline) throw new HmmError('EBUSY', syscall, undefined, { address: page });
+    if (exhausted || isOver()) throw new HmmError('EBUSY', syscall, undefined, { address: page });
     // Somebody else is taking the very page: the kernel's loop would find it busy until he is done.
     const busy = presentFrame(mirror.mm, page);
     if (busy !== 0) yield* mirror.mm.machine.pageLocks.waitUnlocked(busy, 'folio_lock');
@@ -176,8 +188,4 @@ export function tryAtomicAdd({ mm, ops }: ExclusiveMirror, address: number, valu
 
 function presentFrame(mm: Mm, page: number): number {
   return mm.pageTable.tableOf(page)?.frame((page / PAGE) % PTES) ?? 0;
-}
-
-function deadlineOf(mm: Mm): number {
-  return mm.machine.callbackTimeout === null ? Infinity : Date.now() + RETRY_DEADLINE;
 }

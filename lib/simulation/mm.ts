@@ -50,6 +50,8 @@ export class Mm {
   readonly vmas = new VmaSet();
   readonly pageTable: PageTable;
   readonly lock: RwLock;
+  /** MMF_UNSTABLE: the OOM reaper has been here, and private memory that is missing may have held data (check_stable_address_space). */
+  unstable = false;
   /** notifier_subscriptions; null before the first insertion. */
   subscriptions: Subscriptions | null = null;
   /** mm_users: the process itself, and whoever works on its page tables now. */
@@ -97,7 +99,7 @@ export class Mm {
    * mmu_notifier_invalidate_range_start. Callers skip the generator if there is nobody to notify:
    * `if (mm.subscriptions !== null) range = yield* mm.invalidateStart(...)`.
    * @param owner of 'migrate' and 'exclusive': the device that they are done for
-   * @param blockable false: callbacks may refuse, and the caller looks at `refused`
+   * @param blockable false: callbacks may refuse, and the caller looks at `refused`; a range that was refused has no invalidateEnd()
    */
   *invalidateStart(
     event: InvalidationEvent,
@@ -112,6 +114,8 @@ export class Mm {
     if (this.#users === 0) range.budget = this.#teardown;
     const callbacks = subscriptions.start(range);
     if (callbacks !== null) yield* callbacks;
+    // mn_itree_invalidate: the range has ended already, and nothing of it may be changed.
+    if (range.refused === true) return range;
     // The callbacks have returned, and the page table is as it was.
     const change = CHANGES[event];
     if (this.engine.preemptive && change !== null) yield change;

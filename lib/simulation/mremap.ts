@@ -191,7 +191,7 @@ function* moveVma(
   const keep = (flags & MREMAP_DONTUNMAP) !== 0;
   if (mm.vmas.size >= MAX_MAP_COUNT - 3) refuse('ENOMEM', 'mremap', 'too many mappings');
   let vma = source;
-  if (keep && (vmFlags & VM_LOCKED) !== 0) {
+  if (keep && (vmFlags & VM_LOCKED) !== 0 && mm.profile.keptSourceIsSplit) {
     if (vma.start !== address) vma = yield* splitVma(vma, address, 'mremap');
     if (vma.end !== address + oldLength) yield* splitVma(vma, address + oldLength, 'mremap');
   }
@@ -206,9 +206,9 @@ function* moveVma(
 
   if (keep) {
     vma.flags &= ~VM_LOCKED;
-    if (vma.start === address && vma.end === address + oldLength) {
+    if (vma !== moved && vma.start === address && vma.end === address + oldLength) {
       unlinkAnonVmas(vma);
-      if (vma.anonymous) vma.pgoff = vma.start / PAGE;
+      if (vma.anonymous && mm.profile.keptSourceStartsAnew) vma.pgoff = vma.start / PAGE;
     }
     return { address: target, locked: false };
   }
@@ -244,10 +244,11 @@ function* copyVma(vma: Vma, address: number, length: number, pgoff: number, keep
   let next = mm.vmas.find(end);
   let mayMerge = true;
   if (untouched && keep) {
-    if (mm.profile.keptSourceMergesElsewhere) {
+    const { keptSourceMerges } = mm.profile;
+    if (keptSourceMerges === 'elsewhere') {
       if (prev === vma) prev = null;
       if (next === vma) next = null;
-    } else if (address === vma.end || vma.start === end) {
+    } else if (keptSourceMerges === 'never' && (address === vma.end || vma.start === end)) {
       mayMerge = false;
     }
   }

@@ -183,6 +183,7 @@ export class Subscriptions {
       if (this.#engine.preemptive) return this.#invalidateFrom(hits, index, null, range, sequence);
       const sleeping = hits[index]!.ops.invalidate(range, sequence);
       if (sleeping !== null) return this.#invalidateFrom(hits, index + 1, sleeping, range, sequence);
+      if (this.#refuses(range)) return null;
     }
     return null;
   }
@@ -196,10 +197,12 @@ export class Subscriptions {
     sequence: number,
   ): Routine<void> {
     if (first !== null) yield* first;
+    if (this.#refuses(range)) return;
     for (let index = from; index < hits.length; index++) {
       if (!this.#engine.preemptive) {
         const sleeping = hits[index]!.ops.invalidate(range, sequence);
         if (sleeping !== null) yield* sleeping;
+        if (this.#refuses(range)) return;
         continue;
       }
       yield 'mn_itree_invalidate';
@@ -209,9 +212,17 @@ export class Subscriptions {
       const sleeping = hits[index]!.ops.invalidate(range, sequence);
       if (sleeping !== null) yield* sleeping;
       locks?.released(this);
-      if (range.refused !== true) (range.told ??= []).push(hits[index]!);
+      if (this.#refuses(range)) return;
+      (range.told ??= []).push(hits[index]!);
       this.changes++;
     }
+  }
+
+  /** The first callback that refuses a range is the last that is called for it, and the range ends there (mn_itree_inv_end). */
+  #refuses(range: NotifierRange): boolean {
+    if (range.refused !== true) return false;
+    this.end(range);
+    return true;
   }
 
   *#waitWhile(sequence: number, at: string): Routine<void> {

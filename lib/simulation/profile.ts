@@ -1,6 +1,9 @@
 /** What differs between the kernels that the simulation can be, as data: one row a difference, one source a row. */
 
-export type KernelVersion = '6.1' | '6.12';
+/** A series as its newest release that was read (6.1.192, 6.12.117), or one stable release of a series. */
+export type KernelVersion = Series | `${Series}.${number}`;
+
+type Series = '6.1' | '6.12';
 
 export interface Profile {
   readonly version: KernelVersion;
@@ -30,6 +33,8 @@ export interface Profile {
   readonly hugetlbUnmapNotifies: boolean;
   /** mm/hugetlb.c, __unmap_hugepage_range: a private page that is unmapped gives the mapping its reservation back. */
   readonly hugetlbRestoresReserve: boolean;
+  /** mm/gup.c, check_vma_flags: FOLL_SPLIT_PMD, which exclusive access asks for, is refused for hugetlb before anything is faulted. */
+  readonly gupSplitsNoHugetlb: boolean;
   /** mm/mmap.c, mmap_region: any failure to unmap what is there is ENOMEM. */
   readonly mmapHidesUnmapErrors: boolean;
   /** mm/mremap.c, try_realign_addr. */
@@ -47,11 +52,21 @@ export interface Profile {
   readonly stackIsNoHugePage: boolean;
   /** CONFIG_PER_VMA_LOCK: a fault in a VMA that nobody is changing does not need mmap_lock (mm/memory.c, lock_vma_under_rcu). */
   readonly perVmaLock: boolean;
-  /** mm/vma.c, copy_vma: MREMAP_DONTUNMAP next to its own source may still merge with the other neighbour. */
-  readonly keptSourceMergesElsewhere: boolean;
+  /**
+   * copy_vma (mm/vma.c; 6.1: mm/mmap.c), MREMAP_DONTUNMAP of untouched memory next to its own source: it merges with nothing
+   * ('never'), perhaps with the other neighbour ('elsewhere'), or with the source too ('itself').
+   */
+  readonly keptSourceMerges: 'never' | 'elsewhere' | 'itself';
+  /**
+   * mm/mremap.c, move_vma: MREMAP_DONTUNMAP of a part of a locked mapping splits it first, so that the rest stays locked.
+   * Without that the whole source is unlocked.
+   */
+  readonly keptSourceIsSplit: boolean;
+  /** mm/mremap.c, move_vma: MREMAP_DONTUNMAP gives the emptied source the page offset that untouched memory has. */
+  readonly keptSourceStartsAnew: boolean;
 }
 
-export const PROFILES: { readonly [version in KernelVersion]: Profile } = {
+const PROFILES: { readonly [series in Series]: Profile } = {
   '6.1': {
     version: '6.1',
     protectionEventLevel: 'pmd',
@@ -63,6 +78,7 @@ export const PROFILES: { readonly [version in KernelVersion]: Profile } = {
     splitMapsZeroPages: false,
     madviseStopsAtShared: true,
     hugetlbUnmapNotifies: true,
+    gupSplitsNoHugetlb: false,
     mmapHidesUnmapErrors: true,
     hugetlbRestoresReserve: false,
     mremapRealigns: false,
@@ -71,7 +87,9 @@ export const PROFILES: { readonly [version in KernelVersion]: Profile } = {
     populateCrossesHoles: true,
     stackIsNoHugePage: false,
     perVmaLock: false,
-    keptSourceMergesElsewhere: false,
+    keptSourceMerges: 'never',
+    keptSourceIsSplit: true,
+    keptSourceStartsAnew: true,
   },
   '6.12': {
     version: '6.12',
@@ -84,6 +102,7 @@ export const PROFILES: { readonly [version in KernelVersion]: Profile } = {
     splitMapsZeroPages: true,
     madviseStopsAtShared: false,
     hugetlbUnmapNotifies: false,
+    gupSplitsNoHugetlb: true,
     mmapHidesUnmapErrors: false,
     hugetlbRestoresReserve: true,
     mremapRealigns: true,
@@ -92,6 +111,39 @@ export const PROFILES: { readonly [version in KernelVersion]: Profile } = {
     populateCrossesHoles: false,
     stackIsNoHugePage: true,
     perVmaLock: true,
-    keptSourceMergesElsewhere: true,
+    keptSourceMerges: 'elsewhere',
+    keptSourceIsSplit: true,
+    keptSourceStartsAnew: true,
   },
 };
+
+/** What a stable release changed within a series. */
+interface Backport {
+  readonly series: Series;
+  /** The first stable release that has it. */
+  readonly since: number;
+  /** The rows as they were before. */
+  readonly before: Partial<Profile>;
+}
+
+const BACKPORTS: readonly Backport[] = [
+  // ChangeLog-6.1.191: "mm/mremap: fix locked_vm leak …" (two), "… reset unfaulted VMA page offset for MREMAP_DONTUNMAP".
+  {
+    series: '6.1',
+    since: 191,
+    before: { keptSourceMerges: 'itself', keptSourceIsSplit: false, keptSourceStartsAnew: false },
+  },
+];
+
+const VERSION = /^(6\.1|6\.12)(?:\.(0|[1-9][0-9]{0,3}))?$/;
+
+/** @returns null if there is no such profile: another series, or no version */
+export function profileFor(version: string): Profile | null {
+  const parts = VERSION.exec(version);
+  if (parts === null) return null;
+  const series = parts[1] as Series;
+  if (parts[2] === undefined) return PROFILES[series];
+  const stable = Number(parts[2]);
+  const missing = BACKPORTS.filter((backport) => backport.series === series && stable < backport.since);
+  return Object.assign({}, PROFILES[series], ...missing.map(({ before }) => before), { version }) as Profile;
+}

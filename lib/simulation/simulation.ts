@@ -10,7 +10,7 @@ import { Mm } from './mm.js';
 import { Mutex } from './engine/locks.js';
 import { PAGE_SIZE } from '../constants.js';
 import { PageLocks } from './page-lock.js';
-import { PROFILES } from './profile.js';
+import { profileFor } from './profile.js';
 import { SpareMemory } from './spare-memory.js';
 import { evictMemory } from './evict.js';
 import type { Backend, BackendLock, DeviceInfo, DeviceKind, Features, MigrateResult } from '../backend.js';
@@ -81,7 +81,9 @@ export class Simulation implements Backend, SpaceOwner {
   #closing: Promise<void> | null = null;
 
   constructor(options: SimulationOptions) {
-    const profile = PROFILES[options.kernel ?? NEWEST];
+    const version = options.kernel ?? NEWEST;
+    const profile = profileFor(version);
+    if (profile === null) throw new TypeError(`the simulation has no profile of a kernel ${version}`);
     const scheduler = options.scheduler ?? null;
     this.kernelRelease = `simulation-${profile.version}`;
     const engine = Engine.of(scheduler);

@@ -14,7 +14,7 @@ export interface AreaRequest {
   readonly hugetlb: boolean;
 }
 
-/** @throws HmmError ENOMEM it does not fit, EINVAL a fixed address that is not a page's, EPERM one below mmap_min_addr */
+/** @throws HmmError ENOMEM it does not fit, EINVAL a fixed address that is not a page's */
 export function getUnmappedArea(mm: Mm, request: AreaRequest, syscall: string): number {
   const { length } = request;
   if (length > TASK_SIZE) refuse('ENOMEM', syscall, 'longer than the address space');
@@ -25,7 +25,6 @@ export function getUnmappedArea(mm: Mm, request: AreaRequest, syscall: string): 
   if (address === null) refuse('ENOMEM', syscall, 'no gap is long enough');
   if (address > TASK_SIZE - length) refuse('ENOMEM', syscall, 'beyond the end of the address space');
   if (address % PAGE !== 0) refuse('EINVAL', syscall);
-  if (address < MMAP_MIN_ADDR) refuse('EPERM', syscall, 'below mmap_min_addr');
   return address;
 }
 
@@ -37,7 +36,6 @@ function hugetlbArea(mm: Mm, request: AreaRequest, syscall: string): number {
   const address = fixed ? request.address : hintedHugetlbArea(mm, request);
   if (address === null) refuse('ENOMEM', syscall, 'no gap is long enough');
   if (address > TASK_SIZE - length) refuse('ENOMEM', syscall, 'beyond the end of the address space');
-  if (address < MMAP_MIN_ADDR) refuse('EPERM', syscall, 'below mmap_min_addr');
   return address;
 }
 

@@ -11,6 +11,7 @@ import type { Progress } from '../provision/tools.js';
 import { UsageError } from '../usage-error.js';
 import { Guest } from './guest.js';
 import { Recording } from './recording.js';
+import { kernelName } from '../../test/fuzz/stable-version.js';
 import { rates, type Failure, type Report } from './report.js';
 
 export interface CampaignOptions {
@@ -68,7 +69,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       version: 1,
       ...{
         kernel,
-        release: machine.release,
+        release: kernelName(machine),
         seed,
         length,
         programs,

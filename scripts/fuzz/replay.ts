@@ -6,6 +6,7 @@ import { difference, sideBySide } from '../../test/fuzz/compare.js';
 import { checkProgram, type Program } from '../../test/fuzz/program.js';
 import type { Machine } from '../../test/fuzz/protocol.js';
 import { Simulation } from '../../test/fuzz/simulate.js';
+import { kernelName } from '../../test/fuzz/stable-version.js';
 import { stepText } from '../../test/fuzz/typescript.js';
 import type { Progress } from '../provision/tools.js';
 import { EXIT } from '../exit-status.js';
@@ -61,7 +62,7 @@ async function replayRecording(file: string, machine: Machine, workers: number, 
   const { user, system } = process.cpuUsage(before);
   for (const { kind, count, text } of kinds) console.log(`=== ${count} x ${kind}\n${text}\n`);
   const diverged = kinds.reduce((all, { count }) => all + count, 0);
-  console.log(`${programs} programs of ${machine.release}, ${diverged} diverged`);
+  console.log(`${programs} programs of ${kernelName(machine)}, ${diverged} diverged`);
   const cost = programs === 0 ? '-' : ((user + system) / 1000 / programs).toFixed(1);
   console.log(
     `${(programs / seconds).toFixed(0)} programs/s in ${workers} threads; each takes ${cost} ms of a processor`,

@@ -3,6 +3,7 @@
  * what each showed, a JSON object a line. The host writes the files, in order and whole.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { version } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openHmm } from 'node-hmm';
@@ -10,6 +11,7 @@ import { execute } from './execute.js';
 import type { FromGuest, ToGuest } from './protocol.js';
 import { Origin } from './origin.js';
 import { checkQuiet } from './quiet.js';
+import { stableVersion } from './stable-version.js';
 
 /** Milliseconds between two looks for the next file. */
 const POLL = 10;
@@ -24,7 +26,8 @@ async function main(folder: string): Promise<void> {
   await checkQuiet(origin);
   const { exclusive } = hmm.features;
   const devices = hmm.devices.map(({ kind, capacity }) => ({ kind, capacity }));
-  tell({ kind: 'ready', release: hmm.kernelRelease, devices, exclusive });
+  const release = hmm.kernelRelease;
+  tell({ kind: 'ready', release, version: stableVersion(release, version()), devices, exclusive });
   for (let number = 0; ; number++) {
     const file = path.join(folder, `${number}.json`);
     while (!existsSync(file)) await pause(POLL);

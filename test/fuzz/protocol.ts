@@ -7,6 +7,8 @@ export type ToGuest = { readonly kind: 'programs'; readonly programs: readonly N
 export interface Machine {
   /** uname -r. */
   readonly release: string;
+  /** The stable release that it was built from: 6.1.176. Recordings of before it was told have none. */
+  readonly version?: string;
   readonly devices: readonly SimulatedDevice[];
   /** Whether the kernel has device-exclusive entries. */
   readonly exclusive: boolean;

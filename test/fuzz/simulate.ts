@@ -1,5 +1,5 @@
 /** The side of the differential test that runs on the simulation. */
-import { openHmm } from 'node-hmm';
+import { openHmm, type OpenHmmOptions } from 'node-hmm';
 import { execute, type Execution } from './execute.js';
 import type { Program } from './program.js';
 import type { Machine } from './protocol.js';
@@ -51,12 +51,16 @@ export class Simulation {
   }
 
   async #open(): Promise<Origin> {
-    const { release, devices } = this.#machine;
-    return await Origin.create(await openHmm({ backend: 'simulation', kernel: profileOf(release), devices }));
+    const { devices } = this.#machine;
+    return await Origin.create(await openHmm({ backend: 'simulation', kernel: profileOf(this.#machine), devices }));
   }
 }
 
 /** Newer kernels than were read are taken for the newest that was. */
-export function profileOf(release: string): '6.1' | '6.12' {
+export function profileOf({ release, version }: Pick<Machine, 'release' | 'version'>): Kernel {
+  const stable = /^6\.(?:1|12)\.\d+$/.exec(version ?? '');
+  if (stable !== null) return stable[0] as Kernel;
   return /^6\.1\./.test(release) ? '6.1' : '6.12';
 }
+
+type Kernel = NonNullable<OpenHmmOptions['kernel']>;

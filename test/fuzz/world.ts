@@ -267,6 +267,13 @@ export class World {
         range.notifierSequence = event.sequence;
       }
     }
+    for (const { who, event } of told) {
+      // The pages of an UNMAP are gone. Which frames come in their place, the same ones perhaps, is the allocator's to decide.
+      if (event.event !== 'unmap') continue;
+      for (const { kept, process } of this.watches.values()) {
+        if (kept !== null && process.name === who) markUnmapped(kept, event.start, event.end);
+      }
+    }
     for (const { mirror, name } of this.mirrors.values()) {
       for (const event of mirror.takeEvents()) told.push({ who: name, event });
     }
@@ -348,6 +355,10 @@ function markLeft({ start, pfns, left }: NonNullable<Watch['kept']>, { pages }: 
   for (let page = 0; page < pfns.length; page++) {
     if (pages.beside(words[2 * page]!, words[2 * page + 1]!, first + page) === ' !') left[page] = 1;
   }
+}
+
+function markUnmapped({ start, left }: NonNullable<Watch['kept']>, from: number, to: number): void {
+  left.fill(1, Math.max(0, Math.floor((from - start) / PAGE)), Math.max(0, Math.ceil((to - start) / PAGE)));
 }
 
 function eventText(who: string, { event, start, end, blockable, owner }: NotifierRange, sequence: number): string {

@@ -54,6 +54,8 @@ export interface LockObserver {
    * @param settled whether the promise has settled by now; it must before anything else makes a step
    */
   mustNotSleep(event: string, settled: () => boolean): void;
+  /** A callback threw, rejected, or refused what cannot be refused. */
+  callbackFailed(failure: Error): void;
 }
 
 /** The conductor of a program that is nobody's experiment: it gets a turn after each result, and timers too now and then. */
