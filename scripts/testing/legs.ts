@@ -21,8 +21,12 @@ const SELFTESTS_ON = 'own-6.12';
 const CHECKERS = 'own-6.12-debug';
 
 /** Tests that run thousands of executions or programs, or start a process for each case: a leg of their own. */
-const SEARCHES = ['test/explore', 'test/fuzz', 'test/scripts/program.test.ts'];
-const UNIT = ['test/unit', 'test/simulation', 'test/kernel', 'test/scripts', '--exclude=test/scripts/program.test.ts'];
+const COMMANDS = ['program', 'cli', 'doctor', 'addon-check'].map((name) => `test/scripts/${name}.test.ts`);
+const SEARCHES = ['test/explore', 'test/fuzz', ...COMMANDS];
+const UNIT = [
+  ...['test/unit', 'test/simulation', 'test/kernel', 'test/scripts'],
+  ...COMMANDS.map((file) => `--exclude=${file}`),
+];
 
 const hostLegs: readonly Leg[] = [
   { name: 'start', main: true, run: ({ output }) => start(output) },
