@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
 import { openHmm } from 'node-hmm';
 
 const PAGE = 4096;
@@ -28,7 +29,7 @@ async function pending() {
 }
 
 if (mode === 'terminate' && isMainThread) {
-  const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2), workerData: [mode, kind] });
+  const worker = new Worker(fileURLToPath(import.meta.url), { argv: process.argv.slice(2), workerData: [mode, kind] });
   await once(worker, 'message');
   await worker.terminate();
   console.log('terminated');
