@@ -87,8 +87,7 @@ static int exclusive_settle(struct mirror_fault *fault)
 	if (present <= 0)
 		return present ?: -EFAULT;
 	fault->end = fault->start + (present << PAGE_SHIFT);
-	/* Now: no memory is allocated under the folio locks that the walk takes. */
-	return mirror_page_table_prepare(notifier, fault->start);
+	return 0;
 }
 
 /* After walk, whether its pages have found their way into the device page table or not. */
@@ -135,6 +134,12 @@ static int exclusive_walk(struct mirror_fault *fault, unsigned long sequence)
 	return had < 0 && had != -EFAULT ? had : -EBUSY;
 }
 
+/* After the walk: its own invalidation may free a chunk that it covers whole. */
+static int exclusive_prepare(struct mirror_fault *fault)
+{
+	return mirror_page_table_prepare(fault->notifier, fault->start);
+}
+
 static int exclusive_commit_locked(struct mirror_fault *fault)
 {
 	struct exclusive_run *run = exclusive_of(fault);
@@ -161,6 +166,7 @@ static int exclusive_run(struct mirror_notifier *notifier, unsigned long start, 
 			.end = end,
 			.settle = exclusive_settle,
 			.walk = exclusive_walk,
+			.prepare = exclusive_prepare,
 			.commit_locked = exclusive_commit_locked,
 			.release = exclusive_release,
 		},
