@@ -6,7 +6,7 @@ import type { LegContext } from './leg.js';
 import { merge, single, type LegResult } from './report.js';
 
 /** Programs in every run of the tests; more is for npm run fuzz. */
-const PROGRAMS = 300;
+const PROGRAMS = 200;
 
 /** The tests end the same on every day: new programs are for npm run fuzz, which takes the day's seed. */
 const SEED = 20261201;

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 
-import { DEFAULT_KERNEL, KERNELS } from '../vm/kernels.js';
+import { KERNELS } from '../vm/kernels.js';
 import { runFuzzLeg } from './fuzz-leg.js';
 import type { Leg } from './leg.js';
 import { runPlantedLeg } from './planted-leg.js';
@@ -64,20 +64,13 @@ const fuzzLegs: readonly Leg[] = KERNELS.filter(({ slowness }) => slowness === 1
   return { name, kernel, main: false, run: (context) => runFuzzLeg(name, kernel, context) };
 });
 
-/** Bundles in the distribution's browser; the runner of machines itself; and all that the documents say can be run, with the machines that they boot. */
+/** Bundles in the distribution's browser; and what the documents say can be run without a machine. */
 const documentLegs: readonly Leg[] = [
   { name: 'browser', main: false, run: ({ output }) => runVitest('browser', { folders: ['test/browser'] }, output) },
   {
-    name: 'machines',
-    kernel: DEFAULT_KERNEL,
-    main: false,
-    run: ({ output }) => runVitest('machines', { folders: ['test/vm'] }, output),
-  },
-  {
     name: 'documents',
-    kernel: DEFAULT_KERNEL,
     main: false,
-    run: ({ output }) => runVitest('documents', { folders: ['test/docs'], env: { HMM_TEST_BOOT: '1' } }, output),
+    run: ({ output }) => runVitest('documents', { folders: ['test/docs'] }, output),
   },
 ];
 
