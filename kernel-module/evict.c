@@ -34,8 +34,8 @@ static unsigned long mapped_run(const unsigned long *frames, unsigned long count
 /*
  * Locks and unmaps what can be. A page in use that is mapped nowhere is on its way, or it is coherent memory to which
  * some device has exclusive access. Of this the hands must be kept: when migrate_device_finalize() restores what could
- * not be moved it takes device-exclusive entries for its own, in silence and with a reference too many. So there must
- * be none that begins between the look and the lock; if one is being made, all is busy.
+ * not be moved it takes device-exclusive entries for its own, in silence and with a reference too many. So none
+ * may begin between the look and the lock: a page is busy while any page is being made exclusive.
  */
 static bool unmap_frames(struct mirror_device_memory *memory, const unsigned long *frames, unsigned long count,
 			 unsigned long *src)

@@ -154,6 +154,7 @@ napi_value Job::Submit(napi_env env, std::unique_ptr<Job> job) {
     completions->Deliver(std::move(*shared));
   });
   if (error != 0) {
+    (*shared)->Discard(env);
     napi_throw_error(env, nullptr, (std::string("cannot start a thread: ") + strerror(error)).c_str());
     return nullptr;
   }

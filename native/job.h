@@ -30,6 +30,8 @@ class Job {
   // Back on the JavaScript thread: what the promise resolves to. Null if the environment refuses to make values, which
   // it does only while it goes away.
   virtual napi_value Result(napi_env env) = 0;
+  // On the JavaScript thread, of a job that was never started: lets go of what belongs to JavaScript.
+  virtual void Discard(napi_env) {}
 
  private:
   friend class Completions;

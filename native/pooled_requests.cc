@@ -125,7 +125,12 @@ class RequestJob : public Job {
         length * sizeof(uint64_t) >= copy_back_size_) {
       memcpy(data, inputs_[0].get(), copy_back_size_);
     }
-    napi_delete_reference(env, copy_back_);
+    Discard(env);
+  }
+
+  void Discard(napi_env env) override {
+    if (copy_back_ != nullptr) napi_delete_reference(env, copy_back_);
+    copy_back_ = nullptr;
   }
 
   bool BlockValue(napi_env env, napi_value* array) {

@@ -31,8 +31,8 @@ export class FairLock implements BackendLock {
 }
 
 /**
- * The update lock of a mirror, which is the module's. Those who wait for each other here wait in JavaScript: in the
- * module each would take a thread of the pool, and with all of them taken nothing that the holder needs could run.
+ * The update lock of a mirror, which is the module's. Acquirers of this program wait for each other in JavaScript: in the
+ * module each would take a thread, and the module has no order among them.
  */
 export class UpdateLock implements BackendLock {
   readonly #queue = new FairLock();

@@ -15,9 +15,9 @@ const UAPI = fileURLToPath(new URL('../../kernel-module/uapi', import.meta.url))
 const PARAMETER = '/sys/module/hmm_mirror/parameters/callback_timeout_ms';
 
 /** Milliseconds. */
-const BOUND = 1_000;
+const BOUND = 3_000;
 /** Seconds: one bound, and the time that a slow guest takes. Two bounds would be more. */
-const ONE_BOUND = 1.9;
+const ONE_BOUND = 5.5;
 
 let folder: string;
 let before: string;
@@ -52,7 +52,7 @@ describe.each([
   it.each(['kill', 'unmap'])('%s waits for one bound', (what) => {
     const { seconds } = silent([what, contexts, notifiers, BOUND]);
     expect(seconds).toBeLessThan(ONE_BOUND);
-    expect(seconds).toBeGreaterThan(0.9);
+    expect(seconds).toBeGreaterThan(2.9);
   });
 });
 
@@ -65,7 +65,7 @@ it('the parameter is the cap, and the module says so', () => {
 it('reclaim of 32 pages waits for less than a bound, also in the thread that would answer', () => {
   const file = path.join(folder, 'pages');
   writeFileSync(file, new Uint8Array(32 * 4096));
-  expect(silent(['pageout', file, BOUND])['seconds']).toBeLessThan(1);
+  expect(silent(['pageout', file, BOUND])['seconds']).toBeLessThan(BOUND / 1_000);
 });
 
 it('a process whose NOTIFIER_REMOVE waits for another context’s listener can be killed', () => {
