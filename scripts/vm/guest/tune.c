@@ -83,6 +83,8 @@ void tune_kernel(void)
 	set("/proc/sys/vm/swappiness", "0");
 	still_khugepaged();
 	set("/sys/kernel/mm/ksm/run", "0");
+	/* As distributions build their kernels; the default of a kernel of one's own is 4096. */
+	set("/proc/sys/vm/mmap_min_addr", "65536");
 	sethostname("node-hmm", strlen("node-hmm"));
 	raise_limit(RLIMIT_NOFILE, 65536, 65536);
 	raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
