@@ -1,7 +1,7 @@
 /** The commands of node-hmm: the one table that its help, suggestions and completion come from. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 
+import { BUILD_ADDON } from './addon/spec.js';
 import type { CommandSpec } from './command-line.js';
 import { completionScript, SHELLS } from './completion.js';
 import { DOCTOR } from './doctor/spec.js';
@@ -9,7 +9,6 @@ import { EXPLORE } from './explore/spec.js';
 import { FUZZ } from './fuzz/spec.js';
 import { columns, commandHelp } from './help.js';
 import { packageVersion, runCommand, settled } from './program.js';
-import { packageRoot } from './provision/package-root.js';
 import { nearest } from './suggestion.js';
 import { UsageError } from './usage-error.js';
 import { VM } from './vm/spec.js';
@@ -38,16 +37,23 @@ const COMPLETION: CommandSpec = {
  * The programs are made by a development dependency, and run by what is among the tests: neither is
  * in the package.
  */
+const FUZZ_COMMAND = new URL('./fuzz/command.js', import.meta.url);
+
 function cloneOnly(): string | undefined {
-  if (existsSync(join(packageRoot(), 'dist', 'test', 'fuzz', 'compare.js'))) return undefined;
+  if (existsSync(FUZZ_COMMAND)) return undefined;
   return 'fuzz works in a clone of the project, with its development dependencies; the installed package is without both';
+}
+
+async function loadFuzz(): Promise<Main> {
+  return ((await import(FUZZ_COMMAND.href)) as typeof import('./fuzz/command.js')).fuzzCommand;
 }
 
 const COMMANDS: readonly Command[] = [
   { spec: VM, load: async () => (await import('./vm/command.js')).vmCommand },
   { spec: EXPLORE, load: async () => (await import('./explore/command.js')).exploreCommand },
-  { spec: FUZZ, load: async () => (await import('./fuzz/command.js')).fuzzCommand, unavailable: cloneOnly },
+  { spec: FUZZ, load: loadFuzz, unavailable: cloneOnly },
   { spec: DOCTOR, load: async () => (await import('./doctor/command.js')).doctorCommand },
+  { spec: BUILD_ADDON, load: async () => (await import('./addon/command.js')).buildAddonCommand },
   { spec: COMPLETION, load: async () => completionCommand },
 ];
 

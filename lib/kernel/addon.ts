@@ -1,14 +1,12 @@
 /**
- * The native addon: what it exports (native/addon.cc), and the one place that loads it.
+ * The native addon: what it exports (native/addon.cc), and the one place that loads it (binaries.ts finds it).
  *
  * All functions check their arguments (TypeError, RangeError) and are bound to what they work on: `this` does not
  * matter. What the kernel answers is a number: `undefined` or a count for success, a positive errno where undefined
  * means success, a negative one where a count does.
  */
-import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type Bindings from 'bindings';
+import { findAddon, loadFile } from './binaries.js';
 
 /** A positive errno, or undefined for success. */
 export type Errno = number | undefined;
@@ -130,20 +128,10 @@ export interface LoadedAddon {
 
 let loaded: LoadedAddon | null = null;
 
-/** @throws what the loader says: not built, or not for this Node */
+/** @throws Error that says why: there is no binary for this machine, or this Node cannot load it */
 export function loadAddon(): LoadedAddon {
   if (loaded !== null) return loaded;
-  const require = createRequire(import.meta.url);
-  const bindings = require('bindings') as typeof Bindings;
-  const addon = bindings({
-    bindings: 'hmm_mirror',
-    // By default it asks the call stack who calls it, which has no answer for an ES module.
-    module_root: bindings.getRoot(fileURLToPath(import.meta.url)),
-    try: [
-      ['module_root', 'build', 'Release', 'bindings'],
-      ['module_root', 'build', 'Debug', 'bindings'],
-    ],
-  }) as Addon & { readonly path: string };
-  loaded = { addon, directory: dirname(addon.path) };
+  const file = findAddon();
+  loaded = { addon: loadFile(file) as Addon, directory: dirname(file) };
   return loaded;
 }

@@ -22,7 +22,7 @@ export function probeKernel(device: string): Probe | string {
   try {
     loaded = loadAddon();
   } catch (error) {
-    return `the native addon is not built, or does not load: ${(error as Error).message}`;
+    return `the native addon cannot be loaded: ${(error as Error).message}`;
   }
   const program = workloadPath(loaded);
   try {

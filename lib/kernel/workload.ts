@@ -28,7 +28,7 @@ export interface WorkloadOptions {
   readonly cpu?: number | null;
 }
 
-/** The program, as the build left it beside the addon. */
+/** The program: beside the addon, built here or brought along. */
 export function workloadPath(loaded: LoadedAddon): string {
   return join(loaded.directory, 'hmm_workload');
 }
