@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
-import { openHmm, type AddressSpace, type Device, type Hmm, type Mirror } from '../lib/index.js';
+import { openHmm, type AddressSpace, type Device, type Hmm, type Mirror } from 'node-hmm';
 
 const PAGES = 4;
 

@@ -18,7 +18,7 @@ import {
   type Hmm,
   type IntervalNotifier,
   type Lock,
-} from '../lib/index.js';
+} from 'node-hmm';
 
 const PAGES = 4;
 

@@ -1,14 +1,17 @@
 /** The commands of node-hmm: the one table that its help, suggestions and completion come from. */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { BUILD_ADDON } from './addon/spec.js';
 import type { CommandSpec } from './command-line.js';
 import { completionScript, SHELLS } from './completion.js';
 import { DOCTOR } from './doctor/spec.js';
 import { EXPLORE } from './explore/spec.js';
+import type { fuzzCommand } from './fuzz/command.js';
 import { FUZZ } from './fuzz/spec.js';
 import { columns, commandHelp } from './help.js';
 import { packageVersion, runCommand, settled } from './program.js';
+import { packageRoot } from './provision/package-root.js';
 import { nearest } from './suggestion.js';
 import { UsageError } from './usage-error.js';
 import { VM } from './vm/spec.js';
@@ -37,15 +40,15 @@ const COMPLETION: CommandSpec = {
  * The programs are made by a development dependency, and run by what is among the tests: neither is
  * in the package.
  */
-const FUZZ_COMMAND = new URL('./fuzz/command.js', import.meta.url);
-
 function cloneOnly(): string | undefined {
-  if (existsSync(FUZZ_COMMAND)) return undefined;
+  if (existsSync(join(packageRoot(), 'dist', 'test', 'fuzz', 'compare.js'))) return undefined;
   return 'fuzz works in a clone of the project, with its development dependencies; the installed package is without both';
 }
 
+/** Every import that is written as one is of a file of the package. */
 async function loadFuzz(): Promise<Main> {
-  return ((await import(FUZZ_COMMAND.href)) as typeof import('./fuzz/command.js')).fuzzCommand;
+  const command = new URL('./fuzz/command.js', import.meta.url);
+  return ((await import(command.href)) as { fuzzCommand: typeof fuzzCommand }).fuzzCommand;
 }
 
 const COMMANDS: readonly Command[] = [

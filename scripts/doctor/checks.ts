@@ -12,8 +12,11 @@ import { BUILD_ADVICE, copiesFor, describeCopy, kernelProblem, ownCopy } from '.
 import { KERNELS } from '../vm/kernels.js';
 import { later, missing, ok, optional, type Finding } from './findings.js';
 
-/** package.json's "engines". */
-const NODE_FLOOR = [20, 19] as const;
+/** package.json's "engines": of each line the first release that is supported, and the line from which on all are. */
+const NODE_FLOORS = [
+  [20, 19],
+  [22, 12],
+] as const;
 
 const DEVICE = '/dev/hmm_mirror0';
 
@@ -23,9 +26,11 @@ function reasonOf(error: unknown): string {
 
 export function checkNode(version = process.versions.node): Finding {
   const [major = 0, minor = 0] = version.split('.').map(Number);
-  const enough = major > NODE_FLOOR[0] || (major === NODE_FLOOR[0] && minor >= NODE_FLOOR[1]);
+  const newest = NODE_FLOORS.at(-1)!;
+  const enough = major > newest[0] || NODE_FLOORS.some((floor) => major === floor[0] && minor >= floor[1]);
   if (enough) return ok('Node.js', version);
-  return missing('Node.js', `${version} is older than ${NODE_FLOOR.join('.')}`, 'install a newer Node.js');
+  const floors = NODE_FLOORS.map((floor) => floor.join('.')).join(' or later of that line, or ');
+  return missing('Node.js', `${version} is not supported: it takes ${floors} or later`, 'install another Node.js');
 }
 
 /** The simulation is plain JavaScript: if it can be imported, it works. */
@@ -148,9 +153,9 @@ interface Needs {
 export function checkTools({ addonWorks, machineNeeded }: Needs): Finding[] {
   const tools: readonly (readonly [name: string, purpose: string, install: string, needed: boolean])[] = [
     ['gcc', "builds the module and the machine's first program", 'install gcc', machineNeeded],
-    ['make', 'builds the module and the addon', 'install make', machineNeeded || !addonWorks],
-    ['g++', 'builds the addon', 'install g++', !addonWorks],
-    ['python3', 'runs node-gyp, which builds the addon', 'install python3', !addonWorks],
+    ['make', 'builds the module, and the addon from source', 'install make', machineNeeded || !addonWorks],
+    ['g++', 'builds the addon from source', 'install g++', !addonWorks],
+    ['python3', 'runs node-gyp, which builds the addon from source', 'install python3', !addonWorks],
     ['apt-get', 'fetches kernels and QEMU', 'use a Debian machine for node-hmm vm', machineNeeded],
     ['dpkg-deb', 'unpacks them', 'use a Debian machine for node-hmm vm', machineNeeded],
     ['xz', 'unpacks kernel modules', 'install xz-utils', machineNeeded],

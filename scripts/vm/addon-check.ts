@@ -8,6 +8,7 @@ import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join, resolve } from 'node:path';
 
+import { BUILD_COMMAND } from '../../lib/kernel/binaries.js';
 import { packageRoot } from '../provision/package-root.js';
 import { VmError } from './errors.js';
 
@@ -95,9 +96,7 @@ export async function kernelProblem(
   return message.includes(NOT_THE_MODULE) ? undefined : message;
 }
 
-export const BUILD_ADVICE =
-  'npm rebuild node-hmm builds it (in a clone: npm rebuild), with g++, make and python3 installed; where the package manager runs no ' +
-  'install scripts, allow them for node-hmm first (pnpm approve-builds; npm and yarn: ignore-scripts, enableScripts)';
+export const BUILD_ADVICE = `${BUILD_COMMAND}, in the folder of the project (in a clone: npm run build:addon), builds it from source`;
 
 /** "/w/node_modules/node-hmm (0.1.0)" */
 export function describeCopy(main: string): string {

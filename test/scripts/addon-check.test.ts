@@ -76,7 +76,7 @@ describe('whether it can use the kernel', () => {
     await expect(requireKernelBackend(['node', 'test.mjs'], broken)).rejects.toMatchObject({
       failure: 'setup',
       message: expect.stringContaining(
-        `${path.join(broken, 'node_modules', 'node-hmm')} (9.9.9) could not use the kernel: the native addon is not built\nnpm rebuild node-hmm`,
+        `${path.join(broken, 'node_modules', 'node-hmm')} (9.9.9) could not use the kernel: the native addon is not built\nnpx node-hmm build-addon, in the folder`,
       ) as string,
     });
     expect(describeCopy('/nowhere/index.js')).toBe('/nowhere/index.js');

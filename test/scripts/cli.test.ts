@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { nearest } from '../../scripts/suggestion.js';
 
 const CLI = fileURLToPath(new URL('../../dist/scripts/cli.js', import.meta.url));
-const COMMANDS = ['vm', 'explore', 'fuzz', 'doctor', 'completion'];
+const COMMANDS = ['vm', 'explore', 'fuzz', 'doctor', 'build-addon', 'completion'];
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 
 function run(...args: string[]) {

@@ -1,9 +1,10 @@
 /** What doctor says, and its status. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { checkNode } from '../../scripts/doctor/checks.js';
 import {
   formatFindings,
   later,
@@ -63,6 +64,14 @@ describe('the summary', () => {
       'ok        a     is there\nlater     long  comes by itself\nmissing   b     is not\n                → get it\n',
     );
   });
+});
+
+it("Node: as package.json's engines say", () => {
+  const { engines } = JSON.parse(readFileSync('package.json', 'utf8')) as { engines: { node: string } };
+  expect(engines.node).toBe('^20.19.0 || >=22.12.0');
+  for (const version of ['20.19.0', '20.20.2', '22.12.0', '23.1.0', '26.0.0'])
+    expect(checkNode(version).state).toBe('ok');
+  for (const version of ['18.20.0', '20.18.9', '21.7.0', '22.11.0']) expect(checkNode(version).state).toBe('missing');
 });
 
 describe('doctor', () => {
