@@ -1,6 +1,7 @@
+import type { AddressSpace } from './address-space.js';
 import { lengthOf } from './array-length.js';
 import type { Backend, DeviceInfo, DeviceKind } from './backend.js';
-import { BACKEND, SESSION, checkSession, closedError, type Session, type SpaceHandle } from './session.js';
+import { BACKEND, SESSION, checkSession, closedError, type Session } from './session.js';
 import { checkBytes, checkEntries, checkInteger, checkSpan } from './validate.js';
 
 /** Bytes that one access of a CPU or a device may move: more than a Uint8Array of every supported Node can hold is refused. */
@@ -33,7 +34,7 @@ export class Device {
    * @throws {HmmError} ESTALE with `address` if the process's page table says otherwise; EINVAL for an entry that
    * is not valid; EFAULT, with `address` too, if the process has gone
    */
-  async read(space: SpaceHandle, address: number, length: number, entries: BigUint64Array): Promise<Uint8Array> {
+  async read(space: AddressSpace, address: number, length: number, entries: BigUint64Array): Promise<Uint8Array> {
     checkInteger(length, 'length', 0, MAX_ACCESS);
     const backend = this.#check('device_read', space, address, length, entries);
     if (length === 0) return new Uint8Array(0);
@@ -41,7 +42,7 @@ export class Device {
   }
 
   /** The device stores `bytes` at `address`; every entry must have HMM_PFN_WRITE too. Errors as of `read`. */
-  async write(space: SpaceHandle, address: number, bytes: Uint8Array, entries: BigUint64Array): Promise<void> {
+  async write(space: AddressSpace, address: number, bytes: Uint8Array, entries: BigUint64Array): Promise<void> {
     const { length } = checkBytes(bytes, 'bytes');
     const backend = this.#check('device_write', space, address, length, entries);
     if (length > 0) await backend.deviceWrite(this.id, address, bytes, entries);
@@ -68,7 +69,7 @@ export class Device {
     return this[SESSION].backend;
   }
 
-  #check(syscall: string, space: SpaceHandle, address: number, length: number, entries: BigUint64Array) {
+  #check(syscall: string, space: AddressSpace, address: number, length: number, entries: BigUint64Array) {
     if (typeof space !== 'object' || space === null || !(BACKEND in space)) {
       throw new TypeError('space must be an AddressSpace');
     }

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** node-hmm: mirror a process's address space as a device driver does, on Linux HMM or on a simulation of it. */
-export { openHmm, type OpenHmmOptions } from './open.js';
+export { openHmm, type KernelVersion, type OpenHmmOptions } from './open.js';
 export type { SimulatedDevice } from './simulated-devices.js';
 export { Hmm, type RangeFaultOptions } from './hmm.js';
 export { AddressSpace, MAX_THREADS, type MmapOptions, type MremapOptions, type RunOptions } from './address-space.js';
@@ -13,8 +13,15 @@ export { Mirror, type DevicePageTable, type MirrorEvent, type MirrorPopulateOpti
 export type { PageState } from './page-state.js';
 export { DriverPageTable } from './driver-page-table.js';
 export { Lock, type Held, type LockOptions } from './lock.js';
-export { HmmError, isHmmError, type ErrnoCode, type HmmErrorCode, type HmmErrorDetails } from './errors.js';
-export type { Scheduler, TaskView } from './scheduler.js';
+export {
+  HmmError,
+  isHmmError,
+  type ErrnoCode,
+  type HmmErrorCode,
+  type HmmErrorDetails,
+  type LibraryErrorCode,
+} from './errors.js';
+export type { Scheduler, StepView, TaskView } from './scheduler.js';
 export type { DeviceKind, Features, InvalidationEvent, OperationResult } from './backend.js';
 export type { PublicOperation as Operation } from './check-operation.js';
 export * from './constants.js';

@@ -3,6 +3,7 @@ import { Hmm } from './hmm.js';
 import type { Scheduler } from './scheduler.js';
 import { checkSimulatedDevices, type SimulatedDevice } from './simulated-devices.js';
 import { openSimulation, profileFor, type KernelVersion } from './simulation/index.js';
+export type { KernelVersion } from './simulation/index.js';
 import { checkInteger, checkKeys, checkOneOf, orElse } from './validate.js';
 
 /** 64 GiB, the memory of the simulated machine. */

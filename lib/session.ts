@@ -18,11 +18,13 @@ export const BACKEND = Symbol('node-hmm backend');
 
 /** What an object of the public API offers to the others here. */
 export interface OfSession {
+  /** @internal */
   readonly [SESSION]: Session;
 }
 
 /** An address space as Device sees it: its backend, if it has not been closed (else ERR_HMM_CLOSED). */
 export interface SpaceHandle extends OfSession {
+  /** @internal */
   [BACKEND](syscall: string): BackendAddressSpace;
   /** True once it, or its Hmm, is being closed. */
   readonly closed: boolean;

@@ -5,6 +5,7 @@ export {
   assertPassed,
   formatResult,
   ExplorationError,
+  type Counts,
   type ExploreResult,
   type Failure,
   type ReplayResult,
@@ -19,7 +20,7 @@ export type { ExploreOptions } from './options.js';
 export type { Scenario, TaskBody, Watchable, WatchOptions, World } from './world.js';
 export type { TraceStep } from './trace.js';
 export type { Violation, ViolationKind } from './violation.js';
-export { ExhaustiveScheduler } from './schedulers/exhaustive.js';
+export { ExhaustiveScheduler, type ExhaustiveOptions } from './schedulers/exhaustive.js';
 export { RandomScheduler } from './schedulers/random.js';
 export { PctScheduler } from './schedulers/pct.js';
 export { ReplayScheduler } from './schedulers/replay.js';

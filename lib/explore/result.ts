@@ -19,7 +19,7 @@ export interface Failure {
   readonly timeline: string;
 }
 
-interface Counts {
+export interface Counts {
   /** Executions that ran to their end, or to a violation. */
   readonly executions: number;
   /** Executions cut short, because what they would have shown had been seen. */

@@ -41,7 +41,10 @@ export interface ExhaustiveOptions {
   readonly reduction?: boolean;
   /** Default: none. */
   readonly maxPreemptions?: number;
-  /** A part of the space: all executions that begin so. */
+  /**
+   * A part of the space: all executions that begin so.
+   * @internal
+   */
   readonly prefix?: Prefix;
 }
 
@@ -127,7 +130,11 @@ export class ExhaustiveScheduler implements Scheduler {
     if (this.#depth === this.#stack.length) this.#races(this.#depth - 1);
   }
 
-  /** Of the execution that was made last: the tasks that could go on at a step, by id, and what the step that was chosen touched. Null: it ended before. */
+  /**
+   * Of the execution that was made last: the tasks that could go on at a step, by id, and what the step that was chosen
+   * touched. Null: it ended before.
+   * @internal
+   */
   at(step: number): { readonly ids: readonly number[]; readonly footprint: Footprint } | null {
     return this.#stack[step] ?? null;
   }
