@@ -70,7 +70,9 @@ export class ExhaustiveScheduler implements Scheduler {
   /** Choices that the bound left out. */
   bounded = 0;
 
-  constructor({ reduction = true, maxPreemptions = Infinity, prefix = WHOLE }: ExhaustiveOptions = {}) {
+  // A pattern among the parameters would stand in the types, with the name that is internal.
+  constructor(options: ExhaustiveOptions = {}) {
+    const { reduction = true, maxPreemptions = Infinity, prefix = WHOLE } = options;
     if (reduction && maxPreemptions !== Infinity) {
       throw new RangeError('a bound on preemptions and the reduction do not go together: reduction must be false');
     }
