@@ -64,7 +64,7 @@ const fuzzLegs: readonly Leg[] = KERNELS.filter(({ slowness }) => slowness === 1
   return { name, kernel, main: false, run: (context) => runFuzzLeg(name, kernel, context) };
 });
 
-/** Bundles in the distribution's browser; and what the documents say can be run without a machine. */
+/** The package as it is installed; bundles in the distribution's browser; and what the documents say can be run without a machine. */
 const documentLegs: readonly Leg[] = [
   { name: 'browser', main: false, run: ({ output }) => runVitest('browser', { folders: ['test/browser'] }, output) },
   {
@@ -72,6 +72,7 @@ const documentLegs: readonly Leg[] = [
     main: false,
     run: ({ output }) => runVitest('documents', { folders: ['test/docs'] }, output),
   },
+  { name: 'package', main: false, run: ({ output }) => runVitest('package', { folders: ['test/package'] }, output) },
 ];
 
 /** The longest first, where the order is free: two legs run at a time, and none should be left alone at the end. */
