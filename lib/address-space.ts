@@ -5,7 +5,7 @@ import { MemoryFile } from './memory-file.js';
 import { Mirror, eventSink, type MirrorEvent } from './mirror.js';
 import { CallbackSink, IntervalNotifier, type NotifierOps } from './notifier.js';
 import { checkArguments, checkOperation, type PublicOperation } from './check-operation.js';
-import { BACKEND, SESSION, checkSession, closedError, type Session, type SpaceHandle } from './session.js';
+import { BACKEND, SESSION, checkSession, closedError, type Session } from './session.js';
 import { checkArray, checkInstance, checkInteger, checkKeys, checkSpan, orElse } from './validate.js';
 
 export interface MmapOptions {
@@ -49,7 +49,7 @@ export const MAX_THREADS = 16;
  * a callback never waits for the lock that its own thread holds; on the simulation it is an object. The operations are
  * what the process does to its own memory: what its CPU would get as SIGSEGV or SIGBUS is HmmError EFAULT here.
  */
-export class AddressSpace implements AsyncDisposable, SpaceHandle {
+export class AddressSpace implements AsyncDisposable {
   readonly pid: number;
   /** @internal */
   readonly [SESSION]: Session;

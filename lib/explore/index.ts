@@ -16,6 +16,7 @@ export { mergeResults } from './merge.js';
 export { parseResult, stringifyResult } from './result-text.js';
 export { parseShard, type Shard } from './shard.js';
 export { parseSchedule, formatSchedule, type Departure, type Schedule } from './schedule.js';
+export type { LockEdge, LockGraph } from './lock-order.js';
 export type { ExploreOptions } from './options.js';
 export type { Scenario, TaskBody, Watchable, WatchOptions, World } from './world.js';
 export type { TraceStep } from './trace.js';

@@ -1,7 +1,7 @@
 /** What differs between the kernels that the simulation can be, as data: one row a difference, one source a row. */
 
 /** A series as its newest release that was read (6.1.192, 6.12.117), or one stable release of a series. */
-export type KernelVersion = Series | `${Series}.${number}`;
+export type KernelVersion = '6.1' | '6.12' | `6.1.${number}` | `6.12.${number}`;
 
 type Series = '6.1' | '6.12';
 
