@@ -1,5 +1,5 @@
-// Included before every file of the prebuilt addon for glibc: it loads on releases from 2.28 on, although it is compiled
-// against the packer's. scripts/prebuild checks the result.
+// Included before every file of the prebuilt addon for glibc: it loads on releases from 2.28 on, although it is
+// compiled against the packer's. scripts/prebuild checks the result.
 #pragma once
 
 #include <bits/c++config.h>

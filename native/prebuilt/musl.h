@@ -1,4 +1,5 @@
-// Included before every file of the prebuilt addon for musl: the headers of GCC's C++ library were configured for glibc.
+// Included before every file of the prebuilt addon for musl: the headers of GCC's C++ library were configured for
+// glibc.
 #pragma once
 
 // Asked about releases of glibc, and a name of its type, by the files that the C++ library has for glibc.

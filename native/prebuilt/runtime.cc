@@ -1,5 +1,5 @@
-// What the prebuilt addon takes from the C++ library, so that it needs none of the machine's: which one there is, and of
-// what version, differs from machine to machine, and distributions with musl often have none. The addon is compiled
+// What the prebuilt addon takes from the C++ library, so that it needs none of the machine's: which one there is, and
+// of what version, differs from machine to machine, and distributions with musl often have none. The addon is compiled
 // without exceptions and type information; what would throw ends the process.
 //
 // A build from source (binding.gyp) uses the machine's own C++ library, and does not contain this file.

@@ -31,7 +31,8 @@ export function buildAddon(): string {
   }
   const folder = join(root, 'build', 'Release');
   for (const name of ['hmm_mirror.node', 'hmm_workload']) {
-    if (!existsSync(join(folder, name))) throw new VmError('provisioning', `node-gyp has built no ${name} in ${folder}`);
+    if (!existsSync(join(folder, name)))
+      throw new VmError('provisioning', `node-gyp has built no ${name} in ${folder}`);
   }
   return folder;
 }
