@@ -47,14 +47,7 @@ export async function provideMusl(progress: Progress): Promise<Musl> {
     progress('fetching musl');
     const apt = new Apt(progress);
     const downloads = join(draft, 'download');
-    const unpack = async (): Promise<void> => await apt.unpack(MUSL_PACKAGES, draft, downloads);
-    try {
-      await unpack();
-    } catch {
-      // Missing or outdated package lists; a second failure is the caller's.
-      await apt.update();
-      await unpack();
-    }
+    await apt.refreshing(() => apt.unpack(MUSL_PACKAGES, draft, downloads));
     rmSync(downloads, { recursive: true });
     const kernelHeaders = join(draft, 'kernel-headers');
     mkdirSync(kernelHeaders);

@@ -106,6 +106,18 @@ export class Apt {
     }
   }
 
+  /** Does something with packages, and once more with new lists if that fails: lists may be missing or outdated. */
+  async refreshing(attempt: () => Promise<void>): Promise<void> {
+    try {
+      await attempt();
+    } catch (error) {
+      if (this.#tool.signal?.aborted === true) throw error;
+      this.#progress(`fetching new package lists: ${(error as Error).message}`);
+      await this.update();
+      await attempt();
+    }
+  }
+
   async #get(args: readonly string[], cwd?: string): Promise<string> {
     // Without the sandbox user: it could not read a cache below root's home folder, and would only warn about it.
     const options = [...this.#options, '-o', 'APT::Sandbox::User=root', '-q', '-y'];

@@ -135,16 +135,7 @@ async function fetchQemu(apt: Apt, folder: string, progress: Progress): Promise<
     if (!(await apt.useBackports())) progress(`this distribution has no newer QEMU than ${candidate ?? 'none'}`);
   }
   const downloads = join(folder, 'download');
-  const unpack = async (): Promise<void> => {
-    await apt.unpack(await apt.missing([PACKAGE], OWN_FILES), folder, downloads);
-  };
-  try {
-    await unpack();
-  } catch {
-    // Outdated package lists; a second failure is the caller's.
-    await apt.update();
-    await unpack();
-  }
+  await apt.refreshing(async () => apt.unpack(await apt.missing([PACKAGE], OWN_FILES), folder, downloads));
   rmSync(downloads, { recursive: true });
   // Proves that every library is there.
   await qemuVersion(cachedQemu(folder));

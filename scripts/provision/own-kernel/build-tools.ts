@@ -47,14 +47,7 @@ export async function provideBuildTools(progress: Progress, signal?: AbortSignal
       progress(`no ${lacking.join(', ')} on this machine: fetching into the cache`);
       const apt = new Apt(progress, signal);
       const downloads = join(draft, 'download');
-      try {
-        await apt.unpack(await apt.missing(lacking, ELF_RUNTIME), draft, downloads);
-      } catch (error) {
-        if (signal?.aborted === true) throw error;
-        // Missing or outdated package lists; a second failure is the caller's.
-        await apt.update();
-        await apt.unpack(await apt.missing(lacking, ELF_RUNTIME), draft, downloads);
-      }
+      await apt.refreshing(async () => apt.unpack(await apt.missing(lacking, ELF_RUNTIME), draft, downloads));
       rmSync(downloads, { recursive: true });
     },
     signal,
